@@ -1,0 +1,62 @@
+"""Where and with what randomness a model runs: device, threads, seeds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import effective_n_jobs
+
+
+def resolve_device(device: str) -> str:
+    """Return the torch device for a name; "auto" is CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the device or cannot use it here.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device={device!r} cannot be used here: {reason} Use 'auto', 'cpu', or a "
+            "device that torch has."
+        ) from None
+    return device
+
+
+@contextmanager
+def torch_threads(n_jobs: int | None) -> Iterator[None]:
+    """Give torch `n_jobs` threads for a while; None leaves its own number.
+
+    The number is one for the whole process, so estimators that run at once in
+    threads should all leave it at None.
+    """
+    if n_jobs is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(effective_n_jobs(n_jobs))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def spawn_seeds(random_state: Any, n_seeds: int) -> list[int]:
+    """Return independent seeds; no global generator is read or advanced.
+
+    None takes fresh entropy, an int gives the same seeds every time, and a
+    `numpy.random.RandomState` is advanced by one draw.
+    """
+    if isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**31 - 1)
+    sequence = np.random.SeedSequence(random_state)
+    return [int(seed) for seed in sequence.generate_state(n_seeds, np.uint64) >> 1]

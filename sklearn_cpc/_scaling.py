@@ -1,0 +1,142 @@
+"""Scaling: which mean and deviation are taken off the values of a sequence.
+
+A scaling has `partial_fit(sequences)` and `statistics(sequences)`, which returns
+the mean and the deviation, broadcastable to ``(n, 1, C)``. Everything is
+computed in float64, so that large offsets cost no precision, and so that equal
+values give equal results whatever dtype they came in.
+
+To add one: write the class and give it a name in `SCALINGS`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
+from ._inputs import CHUNK, Sequences
+
+# Scaled values are cut off here: far outside of all training data, but small
+# enough that no layer overflows.
+LIMIT = 1e6
+
+
+class ChannelScaling:
+    """Mean and deviation of each channel over all training steps so far."""
+
+    def __init__(self) -> None:
+        self.scaler = StandardScaler()
+
+    def partial_fit(self, sequences: Sequences) -> None:
+        """Add the steps of `sequences` to the statistics."""
+        for steps in _chunks_of_steps(sequences):
+            self.scaler.partial_fit(steps)
+
+    def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same mean and deviation for every sequence."""
+        # A channel that was never observed has NaN for both.
+        mean = np.nan_to_num(self.scaler.mean_)
+        deviation = np.nan_to_num(self.scaler.scale_, nan=1.0)
+        shape = (len(sequences), 1, len(mean))
+        return np.broadcast_to(mean, shape), np.broadcast_to(deviation, shape)
+
+
+class SampleScaling:
+    """Mean and deviation of each channel of each sequence by itself."""
+
+    def partial_fit(self, sequences: Sequences) -> None:
+        """Do nothing: a sequence is scaled by itself."""
+
+    def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean and deviation of each sequence."""
+        moments = [
+            _moments(array[:length])
+            for array, length in zip(sequences.arrays, sequences.lengths, strict=True)
+        ]
+        mean, deviation = np.array(moments).swapaxes(0, 1)[:, :, None]  # (n, 1, C)
+        return mean, deviation
+
+
+class NoScaling:
+    """Values as they are."""
+
+    def partial_fit(self, sequences: Sequences) -> None:
+        """Do nothing."""
+
+    def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+        """Return zeros and ones."""
+        shape = (len(sequences), 1, sequences.n_channels)
+        return np.broadcast_to(0.0, shape), np.broadcast_to(1.0, shape)
+
+
+SCALINGS = {"channel": ChannelScaling, "sample": SampleScaling, None: NoScaling}
+
+
+@dataclass(frozen=True)
+class ScaledSequences:
+    """Sequences that are scaled when they are read, batch by batch."""
+
+    sequences: Sequences
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, sequences: Sequences, scaling: object) -> "ScaledSequences":
+        """Attach the statistics of a fitted scaling."""
+        return cls(sequences, *scaling.statistics(sequences))
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def take(self, rows: np.ndarray) -> "ScaledSequences":
+        """Return some of the sequences."""
+        return ScaledSequences(
+            self.sequences.take(rows), self.mean[rows], self.deviation[rows]
+        )
+
+    @property
+    def ragged(self) -> bool:
+        """Whether they came one by one, or have different lengths."""
+        lengths = self.lengths
+        return self.sequences.form == "list" or bool((lengths != lengths[0]).any())
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Valid steps of each sequence, ``(n,)``."""
+        return self.sequences.lengths
+
+    def batch(
+        self, rows: np.ndarray, starts: np.ndarray | None = None, size: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return scaled windows, ``(B, T, C)`` float32, and their lengths.
+
+        Parameters are those of `Sequences.padded`. Missing values and padding
+        are 0, the mean.
+        """
+        values, lengths = self.sequences.padded(rows, starts, size)
+        values -= self.mean[rows]
+        values /= self.deviation[rows]
+        np.clip(values, -LIMIT, LIMIT, out=values)
+        return np.nan_to_num(values, copy=False).astype(np.float32), lengths
+
+
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of the channels of one sequence, ``(C,)`` each."""
+    values = np.asarray(values, dtype=np.float64)
+    n_observed = np.maximum((~np.isnan(values)).sum(0), 1)
+    mean = np.nansum(values, 0) / n_observed
+    deviation = np.sqrt(np.nansum((values - mean) ** 2, 0) / n_observed)
+    # What rounding leaves of a constant channel is no deviation.
+    constant = deviation <= n_observed * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(constant, 1.0, deviation)
+
+
+def _chunks_of_steps(sequences: Sequences) -> Iterator[np.ndarray]:
+    """Yield all steps as ``(n_steps, C)`` arrays of a bounded size."""
+    chunk = np.cumsum(sequences.lengths * sequences.n_channels) // CHUNK
+    ends = np.append(np.flatnonzero(np.diff(chunk)) + 1, len(sequences))
+    for start, end in zip(np.append(0, ends), ends, strict=False):
+        steps = [
+            sequences.arrays[row][: sequences.lengths[row]] for row in range(start, end)
+        ]
+        yield np.concatenate(steps).astype(np.float64, copy=False)

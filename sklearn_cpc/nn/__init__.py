@@ -1,0 +1,22 @@
+"""The model and its parts, for people with their own training loop."""
+
+from .contexts import ConvContext, GRUContext, LSTMContext
+from .encoders import AudioEncoder, CausalConv, ConvEncoder, ConvStack
+from .info_nce import info_nce
+from .loss import CPCLoss
+from .model import CPC
+from .predictors import LinearPredictor
+
+__all__ = [
+    "CPC",
+    "AudioEncoder",
+    "CPCLoss",
+    "CausalConv",
+    "ConvContext",
+    "ConvEncoder",
+    "ConvStack",
+    "GRUContext",
+    "LSTMContext",
+    "LinearPredictor",
+    "info_nce",
+]

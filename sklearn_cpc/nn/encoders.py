@@ -1,0 +1,141 @@
+"""Encoders: input steps to latents, ``z = encoder(x)``.
+
+An encoder is a module with the call ``(B, T, C) -> (B, ceil(T / downsampling), D)``
+in which latent ``j`` depends on the input steps up to ``j * downsampling`` only.
+It may also have a method ``layers(x)`` that returns the output of every layer,
+the latents last, and ``layer_downsamplings`` to go with it.
+
+To add one: write the class and give it a name in `ENCODERS`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class CausalConv(nn.Module):
+    """Convolution that sees the past only, then layer norm over channels.
+
+    Several `kernel_sizes` share the output channels evenly, so that one layer
+    looks at several time scales. All statistics are per step: nothing but the
+    left-padded convolution mixes time steps.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel_sizes: Sequence[int], stride: int = 1
+    ) -> None:
+        super().__init__()
+        n_branches = len(kernel_sizes)
+        widths = [n_out // n_branches] * n_branches
+        widths[0] += n_out - sum(widths)
+        self.branches = nn.ModuleList(
+            nn.Conv1d(n_in, width, kernel_size, stride)
+            for width, kernel_size in zip(widths, kernel_sizes, strict=True)
+        )
+        self.norm = nn.LayerNorm(n_out)
+        self.receptive_field = max(kernel_sizes)
+        self.stride = stride
+
+    def forward(self, h: Tensor) -> Tensor:  # (B, T, C) -> (B, ceil(T / stride), D)
+        h = h.transpose(1, 2)
+        h = torch.cat(
+            [conv(F.pad(h, (conv.kernel_size[0] - 1, 0))) for conv in self.branches],
+            dim=1,
+        )
+        return self.norm(h.transpose(1, 2))
+
+
+class ConvStack(nn.Module):
+    """Causal convolutions in sequence; the last one gives the latents."""
+
+    def __init__(self, convolutions: Sequence[CausalConv]) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(convolutions)
+        self.downsampling, self.receptive_field = 1, 1
+        self.layer_downsamplings: list[int] = []
+        for conv in convolutions:
+            self.receptive_field += (conv.receptive_field - 1) * self.downsampling
+            self.downsampling *= conv.stride
+            self.layer_downsamplings.append(self.downsampling)
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Return the output of every convolution, the latents last."""
+        outputs = []
+        for conv in self.convolutions:
+            x = F.relu(conv(x))
+            outputs.append(x)
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T', D)
+        return self.layers(x)[-1]
+
+
+class ConvEncoder(ConvStack):
+    """Multi-scale convolutional encoder whose strides follow the length.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of the input.
+    latent_size : int
+        Size of every layer and of the latents.
+    n_timesteps : int
+        Typical number of time steps of a training sequence. The strides are
+        chosen so that it gives at most `max_latents` latents, and no kernel of
+        the first layer is longer than it.
+    """
+
+    max_latents = 128
+    crop_length = 1_024
+    kernel_sizes = (4, 8, 16, 32)
+
+    def __init__(self, n_channels: int, latent_size: int, n_timesteps: int) -> None:
+        strides = self.strides_for(n_timesteps)
+        first = [k for k in self.kernel_sizes if k <= max(n_timesteps, 4)]
+        convolutions = [CausalConv(n_channels, latent_size, first, strides[0])]
+        convolutions += [
+            CausalConv(latent_size, latent_size, [max(4, 2 * stride)], stride)
+            for stride in strides[1:]
+        ]
+        super().__init__(convolutions)
+
+    @classmethod
+    def strides_for(cls, n_timesteps: int) -> list[int]:
+        """Return strides of 1, 2 or 4, at least two, the larger ones first."""
+        factor = 1
+        while n_timesteps > cls.max_latents * factor:
+            factor *= 2
+        strides = []
+        while factor > 1:
+            strides.append(min(4, factor))
+            factor //= strides[-1]
+        return strides + [1] * (2 - len(strides))
+
+
+class AudioEncoder(ConvStack):
+    """The paper's raw-waveform encoder: one latent per 160 samples.
+
+    Five convolutions with strides 5, 4, 2, 2, 2 and kernels 10, 8, 4, 4, 4: 100
+    latents a second at 16 kHz. Left-padded, with layer norm over channels.
+    `n_timesteps` is accepted for the call shape and unused.
+    """
+
+    crop_length = 20_480
+    strides = (5, 4, 2, 2, 2)
+    kernel_sizes = (10, 8, 4, 4, 4)
+
+    def __init__(self, n_channels: int, latent_size: int, n_timesteps: int) -> None:
+        widths = [n_channels] + [latent_size] * len(self.strides)
+        super().__init__(
+            [
+                CausalConv(n_in, n_out, [kernel_size], stride)
+                for n_in, n_out, kernel_size, stride in zip(
+                    widths, widths[1:], self.kernel_sizes, self.strides, strict=False
+                )
+            ]
+        )
+
+
+ENCODERS = {"conv": ConvEncoder, "audio": AudioEncoder}

@@ -1,0 +1,97 @@
+"""Features of a trained model: pooled over a sequence, or step by step."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .masks import latent_lengths, step_mask
+from .model import CPC
+from .pooling import POOLINGS
+
+FEATURES = ("context", "latent", "both", "all")
+
+
+def named_layers(model: CPC, x: Tensor, features: str) -> dict[str, tuple[Tensor, int]]:
+    """Return the activations that `features` asks for.
+
+    Parameters
+    ----------
+    model : CPC
+    x : Tensor of shape (B, T, C)
+    features : {"context", "latent", "both", "all"}
+        "all" adds the hidden layers of the encoder, where it has a method
+        ``layers``, to the latents and the contexts.
+
+    Returns
+    -------
+    dict
+        From the layer's name to its activations, ``(B, T_i, D_i)``, and the
+        number of input steps for each of their steps.
+    """
+    if features == "all" and hasattr(model.encoder, "layers"):
+        *hidden, z = model.encoder.layers(x)
+        downsamplings = model.encoder.layer_downsamplings
+    else:
+        hidden, z, downsamplings = [], model.encoder(x), []
+    layers = {
+        f"layer{i}": (h, downsampling)
+        for i, (h, downsampling) in enumerate(zip(hidden, downsamplings), start=1)
+    }
+    if features != "context":
+        layers["latent"] = (z, model.downsampling)
+    if features != "latent":
+        layers["context"] = (model.context(z), model.downsampling)
+    return layers
+
+
+class PooledFeatures(nn.Module):
+    """``(x, lengths) -> (B, n_features)``: every layer pooled in every way.
+
+    Parameters
+    ----------
+    model : CPC
+    features : {"context", "latent", "both", "all"}
+    pooling : sequence of str
+        Keys of `POOLINGS`.
+    """
+
+    def __init__(self, model: CPC, features: str, pooling: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.features, self.pooling = model, features, pooling
+
+    def named(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """Return the pooled features of each layer and statistic, ``(B, D)``."""
+        pooled = {}
+        for name, (h, factor) in named_layers(self.model, x, self.features).items():
+            mask = step_mask(latent_lengths(lengths, factor), h.shape[1])[..., None]
+            for statistic in self.pooling:
+                pooled[f"{name}_{statistic}"] = POOLINGS[statistic](h.float(), mask)
+        return pooled
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        return torch.cat(list(self.named(x, lengths).values()), dim=1)
+
+
+class StepFeatures(nn.Module):
+    """``x -> (B, T', n_features)``: every layer at the steps of the latents.
+
+    Parameters
+    ----------
+    model : CPC
+    features : {"context", "latent", "both", "all"}
+    """
+
+    def __init__(self, model: CPC, features: str) -> None:
+        super().__init__()
+        self.model, self.features = model, features
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Latent j is aligned with step j * downsampling / factor of a layer.
+        return torch.cat(
+            [
+                h[:, :: self.model.downsampling // factor].float()
+                for h, factor in named_layers(self.model, x, self.features).values()
+            ],
+            dim=-1,
+        )

@@ -1,0 +1,54 @@
+"""Initial weights from a generator of their own.
+
+`reset_parameters` of torch's layers draws from the global generator only, which
+a library must not touch.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+
+def build(
+    make: Callable[[], nn.Module], generator: torch.Generator | None = None
+) -> nn.Module:
+    """Make a module whose weights are drawn from `generator` alone.
+
+    The constructors run on the meta device, where they draw no random numbers:
+    the global generator is not touched, not even by fits in parallel threads.
+    """
+    with torch.device("meta"):
+        module = make()
+    module.to_empty(device="cpu")
+    initialize(module, generator)
+    return module
+
+
+def initialize(module: nn.Module, generator: torch.Generator | None) -> None:
+    """Draw all weights of `module` from `generator`, in a fixed order.
+
+    The distributions are torch's own: uniform within one over the square root of
+    the fan-in; normalisations start as the identity.
+    """
+
+    def uniform(weight: torch.Tensor, fan_in: int) -> None:
+        bound = 1 / math.sqrt(fan_in)
+        nn.init.uniform_(weight, -bound, bound, generator=generator)
+
+    for layer in module.modules():
+        match layer:
+            case nn.Conv1d() | nn.Linear():
+                fan_in = layer.weight[0].numel()
+                uniform(layer.weight, fan_in)
+                if layer.bias is not None:
+                    uniform(layer.bias, fan_in)
+            case nn.GRU() | nn.LSTM():
+                for weight in layer.parameters():
+                    uniform(weight, layer.hidden_size)
+            case nn.LayerNorm():
+                nn.init.ones_(layer.weight)
+                nn.init.zeros_(layer.bias)
+            case _ if next(layer.parameters(recurse=False), None) is not None:
+                raise TypeError(f"initialize does not know {type(layer).__name__}.")

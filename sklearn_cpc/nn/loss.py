@@ -1,0 +1,175 @@
+"""The training objective of CPC: InfoNCE over all steps ahead of all anchors."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .fused import fused_info_nce
+from .negatives import WITHOUT_POSITIVE, positive_columns, sample_candidates
+
+class LossOutput(NamedTuple):
+    """What one batch gives.
+
+    Attributes
+    ----------
+    loss : Tensor, scalar
+        InfoNCE in nats, the mean over all valid pairs of anchor and step.
+    accuracy : Tensor of shape (K,)
+        Fraction of anchors whose positive has the highest score, by step.
+    n_pairs : Tensor of shape (K,)
+        Number of anchors that have a positive, by step.
+    chance : float
+        The loss of guessing: the mean log of the number of candidates.
+    """
+
+    loss: Tensor
+    accuracy: Tensor
+    n_pairs: Tensor
+    chance: float
+
+
+class CPCLoss(nn.Module):
+    """InfoNCE between predictions and latents of a batch, with drawn negatives.
+
+    Parameters
+    ----------
+    n_negatives : int or "all", default=128
+        Negatives for each anchor; fewer if the batch has fewer.
+    negatives : str, default="batch"
+        Where they come from: a key of `sklearn_cpc.nn.negatives.POOLS`.
+    skip_steps : int, default=0
+        The first predicted latent is the one ``skip_steps + 1`` after the anchor.
+    temperature : float, default=0.1
+        Divides the scores.
+    normalize : bool, default=True
+        Whether scores are cosines.
+    generator : torch.Generator, default=None
+        Source of the draws, on the CPU. None uses torch's global one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_cpc.nn import CPC, CPCLoss
+    >>> model = CPC.build(n_channels=3, n_timesteps=50)
+    >>> x, lengths = torch.randn(8, 50, 3), torch.full((8,), 50)
+    >>> output = CPCLoss()(*model(x, lengths))
+    >>> output.loss.backward()
+    """
+
+    def __init__(
+        self,
+        *,
+        n_negatives: int | str = 128,
+        negatives: str = "batch",
+        skip_steps: int = 0,
+        temperature: float = 0.1,
+        normalize: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.n_negatives = n_negatives
+        self.negatives = negatives
+        self.skip_steps = skip_steps
+        self.temperature = temperature
+        self.normalize = normalize
+        self.generator = generator
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor,
+        predictions: Tensor,
+        lengths: Tensor,
+        groups: Tensor | None = None,
+    ) -> LossOutput:
+        """Compare every prediction with its latent and with the negatives.
+
+        Parameters
+        ----------
+        z : Tensor of shape (B, T', D)
+            Latents.
+        c : Tensor of shape (B, T', H)
+            Contexts; unused, so that a model's output can be passed on whole.
+        predictions : Tensor of shape (B, T', K, D)
+            Predicted latents.
+        lengths : Tensor of shape (B,)
+            Number of valid latents of each sample. On a GPU, pass it on the
+            CPU: the draws are made there.
+        groups : Tensor of shape (B,), default=None
+            Group of each sample, for the strategies that use it.
+
+        Returns
+        -------
+        LossOutput
+        """
+        _, n_steps, n_ahead, size = predictions.shape
+        positive, valid = positive_positions(lengths, n_steps, n_ahead, self.skip_steps)
+        candidates = sample_candidates(
+            lengths.cpu(),
+            n_steps,
+            strategy=self.negatives,
+            n_negatives=self.n_negatives,
+            groups=None if groups is None else groups.cpu(),
+            generator=self.generator,
+        )
+        index = candidates.index.to(z.device, non_blocking=True)  # (G, N)
+        mask = candidates.mask
+        chance = math.log(index.shape[1])
+        if mask is not None:
+            chance = float((mask.sum(1) + (self.negatives in WITHOUT_POSITIVE)).log().mean())
+            mask = mask.to(z.device, non_blocking=True)
+        positive, valid = positive.to(z.device), valid.to(z.device)
+
+        n_groups = len(index)
+        positive = positive.reshape(n_groups, -1)  # (G, M)
+        n_pairs = valid.sum((0, 1))  # (K,)
+        weight = (valid / n_pairs.sum()).view(n_groups, -1)  # (G, M)
+        with torch.autocast(z.device.type, enabled=False):
+            latents = z.float().flatten(0, 1)  # (B T', D)
+            if self.normalize:
+                latents = F.normalize(latents, dim=-1)
+            loss, correct = fused_info_nce(
+                predictions.float().view(n_groups, -1, size),
+                latents / self.temperature,
+                positive,
+                index,
+                positive_columns(positive, index, len(latents)),
+                mask,
+                weight,
+                self.normalize,
+            )
+        accuracy = (correct.view(valid.shape) & valid).sum((0, 1)) / n_pairs
+        return LossOutput(loss, accuracy, n_pairs, chance)
+
+
+def positive_positions(
+    lengths: Tensor, n_steps: int, n_ahead: int, skip_steps: int
+) -> tuple[Tensor, Tensor]:
+    """Return where the positives are, and which of them exist.
+
+    Parameters
+    ----------
+    lengths : Tensor of shape (B,)
+        Number of valid latents of each sample.
+    n_steps : int
+        Number of latents of a padded sample, T'.
+    n_ahead : int
+        Number of steps ahead, K.
+    skip_steps : int
+        Latents between an anchor and its first positive.
+
+    Returns
+    -------
+    position : Tensor of shape (B, T', K)
+        Index of the positive in the latents flattened to ``(B T', D)``.
+    valid : Tensor of shape (B, T', K)
+        False where the sequence has ended; the position there is arbitrary.
+    """
+    step = torch.arange(n_steps)[:, None] + torch.arange(n_ahead) + 1 + skip_steps
+    start = torch.arange(len(lengths))[:, None, None] * n_steps
+    position = start + step.clamp(max=n_steps - 1)  # (B, T', K)
+    valid = step < lengths.cpu()[:, None, None]  # (B, T', K)
+    return position, valid

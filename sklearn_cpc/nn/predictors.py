@@ -1,0 +1,17 @@
+"""Predictors: from a context to the latents of the steps ahead."""
+
+from torch import Tensor, nn
+
+
+class LinearPredictor(nn.Module):
+    """A different matrix ``W_k`` for each of the K steps ahead (paper, eq. 3)."""
+
+    def __init__(
+        self, context_size: int, latent_size: int, prediction_steps: int
+    ) -> None:
+        super().__init__()
+        self.prediction_steps = prediction_steps
+        self.linear = nn.Linear(context_size, prediction_steps * latent_size, bias=False)
+
+    def forward(self, c: Tensor) -> Tensor:  # (B, T', H) -> (B, T', K, D)
+        return self.linear(c).unflatten(-1, (self.prediction_steps, -1))

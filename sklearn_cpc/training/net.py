@@ -1,0 +1,85 @@
+"""The skorch net that trains a CPC model."""
+
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import PassthroughScoring
+
+from ..nn.loss import LossOutput
+
+
+class CPCNet(NeuralNet):
+    """`skorch.NeuralNet` for batches of windows and the contrastive loss.
+
+    It differs from its base in its data, a pair of an iterator over batches
+    ``({"x": ..., "lengths": ...}, groups)`` and of a source to validate on; in recording the contrastive accuracy; in stopping when the loss is not
+    finite; and in letting Ctrl-C through.
+
+    Parameters
+    ----------
+    autocast : torch.dtype or None, default=None
+        Lower precision for the forward pass; the loss stays in float32.
+    **kwargs
+        Those of `skorch.NeuralNet`.
+    """
+
+    def __init__(
+        self, *args: Any, autocast: torch.dtype | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.autocast = autocast
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [
+            (name, PassthroughScoring(name, lower_is_better, on_train=True))
+            for name, lower_is_better in [
+                ("train_loss", True),
+                ("train_accuracy", False),
+                ("train_chance", False),
+            ]
+        ]
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Return the batches and what is set aside for validation."""
+        return X
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return the batches, which iterate themselves; validation is a callback's."""
+        return dataset if training else None
+
+    def infer(self, x: dict[str, torch.Tensor], **fit_params: Any) -> Any:
+        """Run the model; lengths stay on the CPU, where negatives are drawn."""
+        device = torch.device(self.device)
+        with torch.autocast(device.type, self.autocast, self.autocast is not None):
+            return self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
+
+    def get_loss(
+        self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
+    ) -> torch.Tensor:
+        """Return InfoNCE and record the contrastive accuracy of the batch."""
+        output: LossOutput = self.criterion_(*y_pred, groups=y_true)
+        if not torch.isfinite(output.loss):
+            raise ValueError(
+                f"The loss became {float(output.loss)} in epoch {len(self.history)}. "
+                "Use a smaller lr, a higher temperature, or scaling='channel'."
+            )
+        self.history.record_batch("train_chance", output.chance)
+        weights = output.n_pairs / output.n_pairs.sum()
+        accuracy = (output.accuracy.nan_to_num() * weights).sum()
+        self.history.record_batch("train_accuracy", accuracy.item())
+        return output.loss
+
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
+    ) -> "CPCNet":
+        """Train for `max_epochs` more epochs; KeyboardInterrupt passes through."""
+        if not self.initialized_:
+            self.initialize()
+        self.notify("on_train_begin", X=X, y=y)
+        self.fit_loop(X, y, **fit_params)
+        self.notify("on_train_end", X=X, y=y)
+        for epoch in self.history:  # a value for every batch would grow for ever
+            epoch["batches"].clear()
+        return self

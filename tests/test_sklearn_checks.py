@@ -1,0 +1,33 @@
+"""scikit-learn's own checks, all of them."""
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_cpc import CPCTransformer
+
+
+@parametrize_with_checks([CPCTransformer()])
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "check_dataframe_column_names_consistency",
+        "check_get_feature_names_out_error",
+        "check_global_output_transform_pandas",
+        "check_global_set_output_transform_polars",
+        "check_n_features_in_after_fitting",
+        "check_param_validation",
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+        "check_set_output_transform_polars",
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+    ],
+)
+def test_checks_that_check_estimator_leaves_out(name):
+    estimator = CPCTransformer(max_epochs=1)
+    getattr(estimator_checks, name)("CPCTransformer", estimator)
