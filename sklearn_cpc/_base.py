@@ -31,7 +31,7 @@ from .nn.negatives import POOLS
 from .nn.pooling import POOLINGS
 from .training.batches import RandomCrops
 from .training.callbacks import CosineSchedule, EpochProgress, ValidationScore
-from .training.inference import run, score_samples
+from .training.inference import reference_latents, run, score_samples
 from .training.net import CPCNet
 
 # What max_epochs="auto" aims at: small sets need updates, not epochs.
@@ -167,6 +167,12 @@ class BaseCPC(TransformerMixin, BaseEstimator):
             net.initialize_callbacks()
             if max_epochs:
                 net.partial_fit((batches, valid))
+            self._references = reference_latents(
+                net.module_,
+                train,
+                size=batches.crop_length,
+                **self._run_options(batches.crop_length, net.device),
+            )
         self.net_, self._rng = net, rng
         self._architecture = self._architecture_parameters()
         self.device_ = net.device
@@ -347,10 +353,10 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,), float64
             ``log N - InfoNCE`` at N = 1024, a lower bound of the information
-            that contexts and later latents share; at most 6.93, below 0 where
-            guessing is better. The N - 1 negatives are represented by the mean
-            over up to 1024 latents of all of `X`, so nothing is random, but the
-            score of a sample depends on what it is compared with.
+            that contexts and later latents share: at most 6.93, and below 0
+            where guessing would be better. The N - 1 negatives are represented
+            by the mean over 256 latents of the training sequences, so nothing
+            is random and a sample's score does not depend on the others.
 
         Raises
         ------
@@ -363,8 +369,9 @@ class BaseCPC(TransformerMixin, BaseEstimator):
             scores = score_samples(
                 self.net_.module_,
                 source,
+                self._references,
                 **self._score_options(),
-                **self._run_options(source),
+                **self._run_options(source.lengths.max(), self.device_),
             )
         too_short = np.flatnonzero(np.isnan(scores))
         if len(too_short):
@@ -422,14 +429,14 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         """Yield rows and outputs as arrays, with this estimator's threads."""
         self.net_.module_.eval()
         with torch_threads(self.n_jobs):
-            for rows, output in run(extract, source, **self._run_options(source)):
+            options = self._run_options(source.lengths.max(), self.device_)
+            for rows, output in run(extract, source, **options):
                 yield rows, output[: len(rows)].cpu().numpy()
 
-    def _run_options(self, source: Any) -> dict[str, Any]:
-        longest = int(source.lengths.max())
+    def _run_options(self, longest: int, device: str) -> dict[str, Any]:
         return {
-            "batch_size": max(1, BATCH_STEPS // longest),
-            "device": self.device_,
+            "batch_size": max(1, BATCH_STEPS // int(longest)),
+            "device": device,
             "autocast": self._autocast(),
         }
 

@@ -7,7 +7,7 @@ import numpy as np
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from .inference import score_samples
+from .inference import reference_latents, score_samples
 
 VALIDATION_BATCH = 32
 
@@ -46,15 +46,20 @@ class ValidationScore(Callback):
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
 
-    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **kwargs: Any) -> None:
+    def on_epoch_end(
+        self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
         """Compute it with the weights as they are now."""
+        run = {
+            "batch_size": VALIDATION_BATCH,
+            "device": net.device,
+            "autocast": net.autocast,
+        }
+        references = reference_latents(
+            net.module_, dataset_train.source, size=dataset_train.crop_length, **run
+        )
         scores = score_samples(
-            net.module_,
-            dataset_valid,
-            batch_size=VALIDATION_BATCH,
-            device=net.device,
-            autocast=net.autocast,
-            **self.options,
+            net.module_, dataset_valid, references, **self.options, **run
         )
         net.history.record("valid_score", float(np.nanmean(scores)))
 

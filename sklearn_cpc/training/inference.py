@@ -19,8 +19,10 @@ from .batches import Source, even_batches
 MIN_ROWS, MIN_ROWS_STEPS = 4, 4096
 # Candidates that a score stands for: it is at most log(1024) = 6.93 nats.
 SCORE_CANDIDATES = 1024
-# Latents that stand for all others when a score is computed.
-POOL_SIZE = 1024
+# Latents that stand for all others in a score, and sequences they come from.
+N_REFERENCES, N_REFERENCE_ROWS = 256, 64
+# A reference this close to the positive is taken for the positive itself.
+SAME = 1 - 1e-6
 
 
 def run(
@@ -31,6 +33,7 @@ def run(
     device: str,
     autocast: torch.dtype | None,
     rows: np.ndarray | None = None,
+    size: int | None = None,
 ) -> Iterator[tuple[np.ndarray, Any]]:
     """Yield the rows and the outputs of `function` on every batch of `source`.
 
@@ -44,6 +47,8 @@ def run(
     autocast : torch.dtype or None
     rows : ndarray, default=None
         Sequences to run on; None takes all.
+    size : int, default=None
+        Steps of each sequence to run on; None takes all.
 
     Yields
     ------
@@ -59,16 +64,59 @@ def run(
         n_rows = len(batch)
         if source.lengths[batch].max() <= MIN_ROWS_STEPS:
             batch = np.resize(batch, max(n_rows, MIN_ROWS))  # repeats
-        x, lengths = (torch.from_numpy(part) for part in source.batch(batch))
+        x, lengths = (torch.from_numpy(part) for part in source.batch(batch, size=size))
         # inference_mode and autocast are left before control goes to the caller.
         with torch.inference_mode(), torch.autocast(kind, autocast, autocast is not None):
             output = function(x.to(device), lengths.to(device))
         yield batch[:n_rows], output
 
 
+def reference_latents(
+    model: CPC, source: Source, *, size: int, **run_options: Any
+) -> Tensor:
+    """Return latents that stand for those of all sequences in scores.
+
+    Parameters
+    ----------
+    model : CPC
+    source : Source
+    size : int
+        Steps of each sequence to look at.
+    **run_options
+        Those of `run`.
+
+    Returns
+    -------
+    Tensor of shape (R, D), float32
+        At most `N_REFERENCES`, spread evenly, L2-normalised, on the CPU.
+    """
+    model.eval()
+    rows = _spread(len(source.lengths), N_REFERENCE_ROWS)
+    n_latents = -(-np.minimum(source.lengths, size) // model.downsampling)
+    latents = [
+        z[: n_latents[row]]
+        for batch, output in run(
+            lambda x, lengths: model.encoder(x).float(),
+            source,
+            rows=rows,
+            size=size,
+            **run_options,
+        )
+        for row, z in zip(batch, output, strict=False)
+    ]
+    flat = torch.cat(latents)
+    return F.normalize(flat[_spread(len(flat), N_REFERENCES)], dim=-1).cpu()
+
+
+def _spread(n: int, n_wanted: int) -> np.ndarray:
+    """Return at most `n_wanted` of the numbers below `n`, evenly spread."""
+    return np.linspace(0, n - 1, min(n, n_wanted)).round().astype(np.int64)
+
+
 def score_samples(
     model: CPC,
     source: Source,
+    references: Tensor,
     *,
     skip_steps: int,
     temperature: float,
@@ -76,15 +124,16 @@ def score_samples(
 ) -> np.ndarray:
     r"""Return ``log N - InfoNCE`` of every sequence, at N = `SCORE_CANDIDATES`.
 
-    The sum over the N - 1 negatives is replaced by its expectation: N - 1 times
-    the mean over a fixed selection of latents of all sequences, the positive
-    left out. Nothing is drawn, so the score is deterministic, and N does not
-    depend on how many latents there are.
+    The sum over the N - 1 negatives is replaced by its expectation, N - 1 times
+    the mean over the references. So nothing is drawn, N depends on nothing, and
+    the score of a sequence does not depend on the others.
 
     Parameters
     ----------
     model : CPC
     source : Source
+    references : Tensor of shape (R, D)
+        Those of `reference_latents`.
     skip_steps : int
     temperature : float
     **run_options
@@ -96,53 +145,24 @@ def score_samples(
         NaN for a sequence that is too short for a single prediction.
     """
     model.eval()
-    pool, pool_numbers = _latent_pool(model, source, **run_options)
-    pool = F.normalize(pool, dim=-1) / temperature
-    first_number = _first_numbers(model, source.lengths)
     scores = np.full(len(source.lengths), np.nan)
     for rows, (z, _, predictions, lengths) in run(model, source, **run_options):
-        n_steps, n_ahead = predictions.shape[1:3]
-        position, valid = positive_positions(lengths, n_steps, n_ahead, skip_steps)
+        position, valid = positive_positions(lengths, *predictions.shape[1:3], skip_steps)
+        position, valid = position.to(z.device), valid.to(z.device)  # (B, T', K)
+        references = references.to(z.device)
         z = F.normalize(z.float(), dim=-1).flatten(0, 1)  # (B T', D)
         predictions = F.normalize(predictions.float(), dim=-1)  # (B, T', K, D)
         for i, row in enumerate(rows):
             if not valid[i].any():
                 continue
-            positive = position[i][valid[i]]  # (M,)
-            p = predictions[i][valid[i].to(z.device)]  # (M, D)
-            score = (p * z[positive.to(z.device)]).sum(-1) / temperature  # (M,)
-            number = first_number[row] + positive - i * n_steps  # (M,)
-            is_positive = (number[:, None] == pool_numbers).to(z.device)  # (M, P)
-            logits = (p @ pool.T).masked_fill_(is_positive, -torch.inf)
+            p, positive = predictions[i][valid[i]], z[position[i][valid[i]]]  # (M, D)
+            is_positive = positive @ references.T > SAME  # (M, R)
+            logits = (p @ references.T / temperature).masked_fill(is_positive, -torch.inf)
             n_negatives = (~is_positive).sum(-1)
             mean = logits.logsumexp(-1) - n_negatives.log()
-            loss = F.softplus(math.log(SCORE_CANDIDATES - 1) + mean - score)
+            score = (p * positive).sum(-1) / temperature
+            # Where no reference differs from the positive, guessing is all one can.
+            margin = torch.where(n_negatives > 0, mean - score, 0.0)
+            loss = F.softplus(math.log(SCORE_CANDIDATES - 1) + margin)
             scores[row] = math.log(SCORE_CANDIDATES) - float(loss.mean())
     return scores
-
-
-def _first_numbers(model: CPC, lengths: np.ndarray) -> np.ndarray:
-    """Number all latents of all sequences; return that of each one's first."""
-    n_latents = -(-lengths // model.downsampling)
-    return np.cumsum(n_latents) - n_latents
-
-
-def _latent_pool(
-    model: CPC, source: Source, **run_options: Any
-) -> tuple[Tensor, Tensor]:
-    """Return up to `POOL_SIZE` latents, spread evenly over all, and their numbers."""
-    first_number = _first_numbers(model, source.lengths)
-    last = int(first_number[-1]) + (int(source.lengths[-1]) - 1) // model.downsampling
-    numbers = np.unique(np.linspace(0, last, POOL_SIZE).round().astype(np.int64))
-    row_of = np.searchsorted(first_number, numbers, side="right") - 1
-
-    def encode(x: Tensor, lengths: Tensor) -> Tensor:
-        return model.encoder(x).float()
-
-    latents, found = [], []
-    for rows, z in run(encode, source, rows=np.unique(row_of), **run_options):
-        for row, z_i in zip(rows, z, strict=False):
-            wanted = numbers[row_of == row]
-            latents.append(z_i[torch.from_numpy(wanted - first_number[row])])
-            found.append(wanted)
-    return torch.cat(latents), torch.from_numpy(np.concatenate(found))
