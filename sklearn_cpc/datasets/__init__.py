@@ -1,0 +1,5 @@
+"""Small real data sets for examples and tests."""
+
+from ._japanese_vowels import load_japanese_vowels
+
+__all__ = ["load_japanese_vowels"]
