@@ -50,7 +50,10 @@ class Sequences:
         return Sequences(arrays, self.lengths[rows], self.form)
 
     def padded(
-        self, rows: np.ndarray, starts: np.ndarray | None = None, size: int | None = None
+        self,
+        rows: np.ndarray,
+        starts: np.ndarray | None = None,
+        size: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Copy windows of some sequences into one array, padded on the right.
 
@@ -75,7 +78,9 @@ class Sequences:
         if size is not None:
             lengths = np.minimum(lengths, size)
         values = np.full((len(rows), lengths.max(), self.n_channels), np.nan)
-        for window, row, start, length in zip(values, rows, starts, lengths, strict=True):
+        for window, row, start, length in zip(
+            values, rows, starts, lengths, strict=True
+        ):
             window[:length] = self.arrays[row][start : start + length]
         return values, lengths
 

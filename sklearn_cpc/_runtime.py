@@ -60,3 +60,8 @@ def spawn_seeds(random_state: Any, n_seeds: int) -> list[int]:
         random_state = random_state.randint(2**31 - 1)
     sequence = np.random.SeedSequence(random_state)
     return [int(seed) for seed in sequence.generate_state(n_seeds, np.uint64) >> 1]
+
+
+def autocast_type(precision: str) -> torch.dtype | None:
+    """Return the lower precision of the forward pass, None for float32."""
+    return torch.bfloat16 if precision == "bf16" else None

@@ -106,7 +106,10 @@ class ScaledSequences:
         return self.sequences.lengths
 
     def batch(
-        self, rows: np.ndarray, starts: np.ndarray | None = None, size: int | None = None
+        self,
+        rows: np.ndarray,
+        starts: np.ndarray | None = None,
+        size: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return scaled windows, ``(B, T, C)`` float32, and their lengths.
 

@@ -2,13 +2,14 @@
 
 import copy
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from ._base import BaseCPC
 from ._compat import Interval, StrOptions
+from ._fitting import longest_window
 from ._inputs import read_sequences
 from ._scaling import SCALINGS, ScaledSequences
 from .nn.encoders import ENCODERS
@@ -16,7 +17,7 @@ from .nn.initialization import build
 
 
 class CPCTransformer(BaseCPC):
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseCPC._parameter_constraints,
         "encoder": [StrOptions(set(ENCODERS)), torch.nn.Module],
         "scaling": [StrOptions(set(SCALINGS) - {None}), None],
@@ -104,7 +105,9 @@ class CPCTransformer(BaseCPC):
             reset=reset,
         )
         if reset or update:
-            scaling = SCALINGS[self.scaling]() if reset else copy.deepcopy(self._scaling)
+            scaling = (
+                SCALINGS[self.scaling]() if reset else copy.deepcopy(self._scaling)
+            )
             scaling.partial_fit(sequences)
             self._scaling = scaling
         return ScaledSequences.of(sequences, self._scaling)
@@ -116,7 +119,9 @@ class CPCTransformer(BaseCPC):
         if isinstance(self.encoder, torch.nn.Module):
             return self.encoder
         make = ENCODERS[self.encoder]
-        windows = np.minimum(source.lengths, self._longest_window(make, source))
+        windows = np.minimum(
+            source.lengths, longest_window(self.crop_length, make, source)
+        )
         n_timesteps = int(np.median(windows))
         return build(
             lambda: make(self.n_channels_in_, self.latent_size, n_timesteps), generator

@@ -68,11 +68,11 @@ def output_size(
             "target would leak into its own prediction. Pad convolutions on the left "
             "only, use no bidirectional layer and no statistics over time."
         )
-    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
+    if any(
+        isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()
+    ):
         raise ValueError(
             f"{name} holds a batch normalisation: features of a sample would depend on "
             "the other samples. Use torch.nn.LayerNorm over the channels."
         )
     return y.shape[-1]
-
-

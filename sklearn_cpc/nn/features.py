@@ -36,7 +36,9 @@ def named_layers(model: CPC, x: Tensor, features: str) -> dict[str, tuple[Tensor
         hidden, z, downsamplings = [], model.encoder(x), []
     layers = {
         f"layer{i}": (h, downsampling)
-        for i, (h, downsampling) in enumerate(zip(hidden, downsamplings), start=1)
+        for i, (h, downsampling) in enumerate(
+            zip(hidden, downsamplings, strict=False), start=1
+        )
     }
     if features != "context":
         layers["latent"] = (z, model.downsampling)

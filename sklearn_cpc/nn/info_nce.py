@@ -120,7 +120,7 @@ def info_nce(
     >>> predictions = torch.eye(3)
     >>> loss = info_nce(predictions, predictions, -predictions, temperature=1.0)
     >>> round(float(loss), 4)
-    0.6663
+    0.6265
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}.")
@@ -142,7 +142,7 @@ def info_nce(
         case "sum":
             return loss.sum()
         case "mean":
-            return loss.sum() / max(loss.numel() if mask is None else int(mask.sum()), 1)
+            return loss.mean() if mask is None else loss.sum() / mask.sum().clamp(min=1)
     raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from .fused import fused_info_nce
 from .negatives import WITHOUT_POSITIVE, positive_columns, sample_candidates
 
+
 class LossOutput(NamedTuple):
     """What one batch gives.
 
@@ -18,7 +19,8 @@ class LossOutput(NamedTuple):
     loss : Tensor, scalar
         InfoNCE in nats, the mean over all valid pairs of anchor and step.
     accuracy : Tensor of shape (K,)
-        Fraction of anchors whose positive has the highest score, by step.
+        Fraction of anchors whose positive has the highest score, by step; NaN for
+        a step without pairs.
     n_pairs : Tensor of shape (K,)
         Number of anchors that have a positive, by step.
     chance : float
@@ -117,16 +119,20 @@ class CPCLoss(nn.Module):
         )
         index = candidates.index.to(z.device, non_blocking=True)  # (G, N)
         mask = candidates.mask
+        n_groups = len(index)
         chance = math.log(index.shape[1])
         if mask is not None:
-            chance = float((mask.sum(1) + (self.negatives in WITHOUT_POSITIVE)).log().mean())
+            # The spare column is the positive's; the others have it among them.
+            n_candidates = mask.sum(1) + (self.negatives in WITHOUT_POSITIVE)  # (G,)
+            usable = n_candidates > 1  # a sample may be alone in its group
+            valid = valid & usable.repeat_interleave(len(z) // n_groups)[:, None, None]
+            chance = float(n_candidates[usable].log().mean()) if usable.any() else 0.0
             mask = mask.to(z.device, non_blocking=True)
         positive, valid = positive.to(z.device), valid.to(z.device)
 
-        n_groups = len(index)
         positive = positive.reshape(n_groups, -1)  # (G, M)
         n_pairs = valid.sum((0, 1))  # (K,)
-        weight = (valid / n_pairs.sum()).view(n_groups, -1)  # (G, M)
+        weight = (valid / n_pairs.sum().clamp(min=1)).view(n_groups, -1)  # (G, M)
         with torch.autocast(z.device.type, enabled=False):
             latents = z.float().flatten(0, 1)  # (B T', D)
             if self.normalize:

@@ -25,7 +25,7 @@ def minimum(h: Tensor, mask: Tensor) -> Tensor:
 
 
 def std(h: Tensor, mask: Tensor) -> Tensor:
-    """Standard deviation over the steps, 0 for a single one."""
+    """Deviation over the steps, 0 for a single one."""
     deviation = (h - mean(h, mask)[:, None]) * mask
     return (deviation.square().sum(1) / mask.sum(1)).sqrt()
 

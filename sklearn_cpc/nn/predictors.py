@@ -11,7 +11,9 @@ class LinearPredictor(nn.Module):
     ) -> None:
         super().__init__()
         self.prediction_steps = prediction_steps
-        self.linear = nn.Linear(context_size, prediction_steps * latent_size, bias=False)
+        self.linear = nn.Linear(
+            context_size, prediction_steps * latent_size, bias=False
+        )
 
     def forward(self, c: Tensor) -> Tensor:  # (B, T', H) -> (B, T', K, D)
         return self.linear(c).unflatten(-1, (self.prediction_steps, -1))

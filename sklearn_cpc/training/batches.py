@@ -16,7 +16,10 @@ class Source(Protocol):
         """Number of steps of each sequence, ``(n,)``."""
 
     def batch(
-        self, rows: np.ndarray, starts: np.ndarray | None = None, size: int | None = None
+        self,
+        rows: np.ndarray,
+        starts: np.ndarray | None = None,
+        size: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return float32 values ``(B, T, C)`` and the lengths ``(B,)``."""
 

@@ -47,7 +47,11 @@ class ValidationScore(Callback):
         self.options = options
 
     def on_epoch_end(
-        self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Compute it with the weights as they are now."""
         run = {

@@ -66,7 +66,10 @@ def run(
             batch = np.resize(batch, max(n_rows, MIN_ROWS))  # repeats
         x, lengths = (torch.from_numpy(part) for part in source.batch(batch, size=size))
         # inference_mode and autocast are left before control goes to the caller.
-        with torch.inference_mode(), torch.autocast(kind, autocast, autocast is not None):
+        with (
+            torch.inference_mode(),
+            torch.autocast(kind, autocast, autocast is not None),
+        ):
             output = function(x.to(device), lengths.to(device))
         yield batch[:n_rows], output
 
@@ -147,7 +150,9 @@ def score_samples(
     model.eval()
     scores = np.full(len(source.lengths), np.nan)
     for rows, (z, _, predictions, lengths) in run(model, source, **run_options):
-        position, valid = positive_positions(lengths, *predictions.shape[1:3], skip_steps)
+        position, valid = positive_positions(
+            lengths, *predictions.shape[1:3], skip_steps
+        )
         position, valid = position.to(z.device), valid.to(z.device)  # (B, T', K)
         references = references.to(z.device)
         z = F.normalize(z.float(), dim=-1).flatten(0, 1)  # (B T', D)
@@ -157,7 +162,9 @@ def score_samples(
                 continue
             p, positive = predictions[i][valid[i]], z[position[i][valid[i]]]  # (M, D)
             is_positive = positive @ references.T > SAME  # (M, R)
-            logits = (p @ references.T / temperature).masked_fill(is_positive, -torch.inf)
+            logits = (p @ references.T / temperature).masked_fill(
+                is_positive, -torch.inf
+            )
             n_negatives = (~is_positive).sum(-1)
             mean = logits.logsumexp(-1) - n_negatives.log()
             score = (p * positive).sum(-1) / temperature

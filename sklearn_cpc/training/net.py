@@ -13,8 +13,9 @@ class CPCNet(NeuralNet):
     """`skorch.NeuralNet` for batches of windows and the contrastive loss.
 
     It differs from its base in its data, a pair of an iterator over batches
-    ``({"x": ..., "lengths": ...}, groups)`` and of a source to validate on; in recording the contrastive accuracy; in stopping when the loss is not
-    finite; and in letting Ctrl-C through.
+    ``({"x": ..., "lengths": ...}, groups)`` and of a source to validate on; in
+    recording the contrastive accuracy; in stopping when the loss is not finite;
+    and in letting Ctrl-C through.
 
     Parameters
     ----------

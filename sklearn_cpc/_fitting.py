@@ -1,0 +1,222 @@
+"""How a fit goes: a model that suits the data, batches, callbacks, warnings.
+
+The functions read the parameters of the estimator, `cpc`, and write nothing on it.
+"""
+
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GroupShuffleSplit
+from sklearn.utils.validation import column_or_1d
+from skorch.callbacks import EarlyStopping
+
+from ._runtime import autocast_type, resolve_device, spawn_seeds
+from .nn.checks import output_size
+from .nn.loss import CPCLoss
+from .nn.model import CPC
+from .nn.negatives import WITHOUT_POSITIVE
+from .training.batches import RandomCrops
+from .training.callbacks import CosineSchedule, EpochProgress, ValidationScore
+from .training.net import CPCNet
+
+# What max_epochs="auto" aims at: small sets need updates, not epochs.
+N_UPDATES, MAX_EPOCHS = 200, 100
+# What prediction_steps="auto" is where sequences are long enough.
+PREDICTION_STEPS = 8
+# Latents of one training window, where the encoder does not say its length.
+CROP_LATENTS = 128
+
+
+def new_net(
+    cpc: Any, source: Any, build_encoder: Callable[[Any, torch.Generator], Any]
+) -> tuple[CPCNet, np.random.Generator]:
+    """Build a model that suits the sequences, and a generator for the batches."""
+    weights, batches, negatives = spawn_seeds(cpc.random_state, 3)
+    generator = torch.Generator().manual_seed(weights)
+    encoder = build_encoder(source, generator)
+    downsampling = getattr(encoder, "downsampling", 1)
+    n_timesteps = longest_window(cpc.crop_length, encoder, source)
+    n_latents = -(-n_timesteps // downsampling)
+    latent_size, context_size = cpc.latent_size, cpc.context_size
+    if encoder is cpc.encoder:  # the user's own stays as it is
+        encoder = copy.deepcopy(encoder).cpu()
+        latent_size = output_size(
+            encoder, "encoder", cpc.n_channels_in_, n_timesteps, downsampling
+        )
+    context = cpc.context
+    if isinstance(context, torch.nn.Module):
+        context = copy.deepcopy(context).cpu()
+        context_size = output_size(context, "context", latent_size, n_latents)
+    module = CPC.build(
+        n_channels=cpc.n_channels_in_,
+        n_timesteps=n_timesteps,
+        encoder=encoder,
+        context=context,
+        latent_size=latent_size,
+        context_size=context_size,
+        prediction_steps=_n_predictions(cpc, n_latents, n_timesteps),
+        generator=generator,
+    )
+    net = CPCNet(
+        module,
+        CPCLoss(generator=torch.Generator().manual_seed(negatives)),
+        optimizer=torch.optim.AdamW,
+        lr=cpc.lr,
+        autocast=autocast_type(cpc.precision),
+        device=resolve_device(cpc.device),
+        train_split=None,
+        verbose=0,
+    )
+    return net.initialize(), np.random.default_rng(batches)
+
+
+def train(
+    cpc: Any,
+    net: CPCNet,
+    rng: np.random.Generator,
+    source: Any,
+    groups: np.ndarray | None,
+    *,
+    max_epochs: int | str,
+    schedule: bool,
+) -> RandomCrops:
+    """Train `net` in place with the parameters of `cpc`; return its batches."""
+    train, valid, groups = _split(cpc, source, groups, rng)
+    batches = RandomCrops(
+        train,
+        batch_size=cpc.batch_size,
+        crop_length=longest_window(cpc.crop_length, net.module_.encoder, train),
+        rng=rng,
+        groups=groups,
+    )
+    if max_epochs == "auto":
+        max_epochs = min(-(-N_UPDATES // len(batches)), MAX_EPOCHS)
+    net.max_epochs = max_epochs
+    net.set_params(lr=cpc.lr, optimizer__weight_decay=cpc.weight_decay)
+    for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
+        setattr(net.criterion_, name, getattr(cpc, name))
+    net.callbacks = _callbacks(cpc, schedule, valid is not None)
+    net.initialize_callbacks()
+    if max_epochs:
+        net.partial_fit((batches, valid))
+    return batches
+
+
+def _split(cpc: Any, source: Any, groups: Any, rng: Any) -> tuple[Any, Any, Any]:
+    """Set a part aside for validation, whole groups if there are groups."""
+    if not cpc.early_stopping:
+        return source, None, groups
+    n_samples = len(source)
+    splitter = GroupShuffleSplit(
+        1, test_size=cpc.validation_fraction, random_state=int(rng.integers(2**31))
+    )
+    try:
+        ((train, valid),) = splitter.split(
+            np.empty(n_samples),
+            groups=np.arange(n_samples) if groups is None else groups,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={cpc.validation_fraction} leaves no sample on "
+            f"one side, of {n_samples} samples: {error}"
+        ) from None
+    train_groups = None if groups is None else groups[train]
+    return source.take(train), source.take(valid), train_groups
+
+
+def _callbacks(cpc: Any, schedule: bool, validate: bool) -> list[Any]:
+    """Return what runs along with the training."""
+    callbacks: list[Any] = []
+    if schedule:
+        callbacks.append(("schedule", CosineSchedule()))
+    if validate:
+        options = {"skip_steps": cpc.skip_steps, "temperature": cpc.temperature}
+        callbacks.append(("valid_score", ValidationScore(options)))
+    if cpc.verbose:
+        callbacks.append(("progress", EpochProgress()))
+    callbacks += cpc.callbacks or []
+    if validate:
+        stop = EarlyStopping(
+            "valid_score",
+            patience=cpc.n_iter_no_change,
+            lower_is_better=False,
+            load_best=True,
+            sink=lambda _: None,
+        )
+        callbacks.append(("early_stopping", stop))
+    return callbacks
+
+
+def warn_if_nothing_learned(history: Any, n_batches: int) -> None:
+    """Warn if the loss stayed where guessing would be."""
+    if len(history) * n_batches < N_UPDATES // 4:
+        return
+    best = min(history, key=lambda epoch: epoch["train_loss"])
+    if best["train_loss"] > 0.99 * best["train_chance"]:
+        warnings.warn(
+            f"The loss never left log N = {best['train_chance']:.2f}, which is "
+            f"guessing (best epoch {best['train_loss']:.2f}). Train longer "
+            "(max_epochs), use a higher lr, or predict nearer steps "
+            "(prediction_steps, skip_steps). Noise cannot be predicted at all.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+
+def check_groups(cpc: Any, groups: Any, n_samples: int) -> np.ndarray | None:
+    """Return integer groups, or None; refuse strategies that leave no negatives."""
+    if groups is not None:
+        groups = column_or_1d(groups)
+        if len(groups) != n_samples:
+            raise ValueError(
+                f"groups has {len(groups)} entries, but X has {n_samples} samples."
+            )
+        groups = np.unique(groups, return_inverse=True)[1]
+    elif "group" in cpc.negatives:
+        raise ValueError(
+            f"negatives={cpc.negatives!r} needs groups: fit(X, groups=...)."
+        )
+    if cpc.negatives in WITHOUT_POSITIVE:
+        together = n_samples if groups is None else np.bincount(groups).max()
+        if min(together, cpc.batch_size) < 2:
+            raise ValueError(
+                f"negatives={cpc.negatives!r} needs other sequences in a batch, but "
+                f"batch_size={cpc.batch_size} and at most {together} sequences could "
+                "be in one. Use negatives='batch' or 'same_sequence', a larger "
+                "batch_size, or more sequences."
+            )
+    return groups
+
+
+def longest_window(crop_length: int | str | None, encoder: Any, source: Any) -> int:
+    """Return the number of steps of the longest training window."""
+    longest = int(source.lengths.max())
+    if crop_length is None:
+        return longest
+    if crop_length == "auto":
+        default = CROP_LATENTS * getattr(encoder, "downsampling", 1)
+        crop_length = getattr(encoder, "crop_length", default)
+    return min(int(crop_length), longest)
+
+
+def _n_predictions(cpc: Any, n_latents: int, n_timesteps: int) -> int:
+    """Return how many steps ahead to predict, or say why it cannot be done."""
+    n_possible = n_latents - 1 - cpc.skip_steps
+    automatic = cpc.prediction_steps == "auto"
+    n_wanted = 1 if automatic else cpc.prediction_steps
+    if n_possible >= n_wanted:
+        return min(PREDICTION_STEPS, n_possible) if automatic else n_wanted
+    table = ", n_features = 1" if cpc.n_features_in_ == n_timesteps == 1 else ""
+    raise ValueError(
+        f"prediction_steps={cpc.prediction_steps!r} with skip_steps="
+        f"{cpc.skip_steps} needs at least {n_wanted + 1 + cpc.skip_steps} latent "
+        f"steps, but the longest training window gives {n_latents} "
+        f"({n_timesteps} time steps{table}). Use "
+        + (f"prediction_steps <= {n_possible}, " if n_possible > 0 else "")
+        + "longer sequences, or an encoder with smaller strides."
+    )
