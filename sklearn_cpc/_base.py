@@ -15,7 +15,13 @@ from sklearn.utils.validation import (
 )
 
 from ._compat import HasMethods, Interval, StrOptions
-from ._fitting import check_groups, new_net, train, warn_if_nothing_learned
+from ._fitting import (
+    check_accelerator,
+    check_groups,
+    new_net,
+    train,
+    warn_if_nothing_learned,
+)
 from ._runtime import autocast_type, torch_threads
 from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES, PooledFeatures, StepFeatures
@@ -62,7 +68,7 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         "early_stopping": ["boolean"],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, tuple, None],
-        "accelerator": [HasMethods(["prepare", "backward"]), None],
+        "accelerator": [HasMethods(["autocast", "backward"]), None],
         "device": [str],
         "precision": [StrOptions({"float32", "bf16"})],
         "n_jobs": [Integral, None],
@@ -130,6 +136,7 @@ class BaseCPC(TransformerMixin, BaseEstimator):
     ) -> None:
         """Train a new net, or a copy of the one there is, and keep it in the end."""
         groups = check_groups(self, groups, len(source))
+        check_accelerator(self.accelerator)
         self._pooling_names()
         with torch_threads(self.n_jobs):
             if resume:
@@ -149,7 +156,7 @@ class BaseCPC(TransformerMixin, BaseEstimator):
             )
         self.net_, self._rng = net, rng
         self._architecture = self._architecture_parameters()
-        self.device_ = net.device
+        self.device_ = str(net.device)
         self.downsampling_ = net.module_.downsampling
         self.receptive_field_ = net.module_.receptive_field
         self.n_epochs_ = len(net.history)

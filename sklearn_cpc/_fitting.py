@@ -36,6 +36,8 @@ def new_net(
     cpc: Any, source: Any, build_encoder: Callable[[Any, torch.Generator], Any]
 ) -> tuple[CPCNet, np.random.Generator]:
     """Build a model that suits the sequences, and a generator for the batches."""
+    accelerator = cpc.accelerator
+    device = resolve_device(cpc.device) if accelerator is None else accelerator.device
     weights, batches, negatives = spawn_seeds(cpc.random_state, 3)
     generator = torch.Generator().manual_seed(weights)
     encoder = build_encoder(source, generator)
@@ -68,7 +70,7 @@ def new_net(
         optimizer=torch.optim.AdamW,
         lr=cpc.lr,
         autocast=autocast_type(cpc.precision),
-        device=resolve_device(cpc.device),
+        device=device,
         train_split=None,
         verbose=0,
     )
@@ -102,8 +104,10 @@ def train(
         setattr(net.criterion_, name, getattr(cpc, name))
     net.callbacks = _callbacks(cpc, schedule, valid is not None)
     net.initialize_callbacks()
+    net.accelerator = cpc.accelerator
     if max_epochs:
         net.partial_fit((batches, valid))
+    net.accelerator = None  # a process's own; not part of the model
     return batches
 
 
@@ -150,6 +154,19 @@ def _callbacks(cpc: Any, schedule: bool, validate: bool) -> list[Any]:
         )
         callbacks.append(("early_stopping", stop))
     return callbacks
+
+
+def check_accelerator(accelerator: Any) -> None:
+    """Refuse what the plain training loop does not do."""
+    if accelerator is None:
+        return
+    for name in ("num_processes", "gradient_accumulation_steps"):
+        number = getattr(accelerator, name, 1)
+        if number != 1:
+            raise ValueError(
+                f"accelerator has {name}={number}, but training runs in one process "
+                "and updates after every batch: use an Accelerator with 1."
+            )
 
 
 def warn_if_nothing_learned(history: Any, n_batches: int) -> None:

@@ -17,6 +17,162 @@ from .nn.initialization import build
 
 
 class CPCTransformer(BaseCPC):
+    r"""Features of sequences, learned without labels by predicting their future.
+
+    Contrastive predictive coding encodes every sequence into latents
+    :math:`z_t`, summarises the past into contexts :math:`c_t`, and learns to tell
+    the true :math:`z_{t+k}` from latents of other positions, the negatives, given
+    :math:`c_t`. What helps to do so is what changes slowly or matters to a
+    sequence as a whole; noise does not. `transform` pools the activations of the
+    trained model into one vector for each sequence, for any classifier or
+    regressor of scikit-learn.
+
+    Parameters
+    ----------
+    encoder : {"conv", "audio"} or torch.nn.Module, default="conv"
+        From input steps to latents. "conv": causal convolutions of several
+        kernel sizes, whose strides follow the length of the sequences. "audio":
+        the paper's encoder for raw waveforms, one latent for 160 samples. A
+        module must map (B, T, C) to (B, ceil(T / downsampling), D) and look at
+        the past only; `fit` works on a copy of it.
+    context : {"gru", "lstm", "conv"} or torch.nn.Module, default="gru"
+        From latents to contexts. A module must map (B, T, D) to (B, T, H) and
+        look at the past only; `fit` works on a copy of it.
+    latent_size : int, default=128
+        Size of the latents and of the encoder's layers.
+    context_size : int, default=128
+        Size of the contexts.
+    prediction_steps : int or "auto", default="auto"
+        Number of latents ahead to predict. "auto" is 8, or what fits.
+    skip_steps : int, default=0
+        Latents between the context and the first one to predict.
+    n_negatives : int or "all", default=128
+        Negatives that each positive is compared with; fewer where a batch has
+        fewer positions.
+    negatives : str, default="batch"
+        Where negatives are drawn from, never the positive itself: "batch", any
+        other position of the batch; "other_sequences"; "same_sequence";
+        "same_group", any other position of sequences of the same group, as
+        passed to `fit`; "same_group_other_sequences".
+    temperature : float, default=0.1
+        Divides the cosine similarities before the softmax.
+    features : {"context", "latent", "both", "all"}, default="all"
+        Activations to return. "both" is latents and contexts, "all" adds every
+        layer of the encoder.
+    pooling : str or tuple of str, default=("mean", "max", "std")
+        How the activations of all steps become one vector: one or several of
+        "mean", "max", "min", "std" and "last".
+    scaling : {"channel", "sample"} or None, default="channel"
+        Which mean and deviation are taken off: of each channel over the training
+        set, of each channel of each sequence, or none.
+    nan_policy : {"raise", "mask"}, default="raise"
+        "mask" takes trailing steps that are NaN in all channels as padding, and
+        other NaNs as missing values.
+    channels_first : bool, default=False
+        Whether the arrays have their channels before their time steps.
+    crop_length : int, "auto" or None, default="auto"
+        Longest window, in time steps, that one update sees of a sequence; longer
+        sequences are cropped at random. "auto" leaves it to the encoder, None
+        takes whole sequences.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training set. "auto" gives about 200 updates in at most
+        100 epochs. 0 gives the untrained model, the control of an experiment.
+    batch_size : int, default=32
+        Sequences, or windows of them, of one update.
+    lr : float, default=1e-3
+        Highest learning rate of AdamW; it rises over the first tenth of the
+        updates and falls to zero.
+    weight_decay : float, default=0.01
+        Weight decay of AdamW.
+    validation_fraction : float, default=0.1
+        Part of the sequences, or of the groups, to validate on; used with
+        `early_stopping` only.
+    early_stopping : bool, default=False
+        Whether to stop when the score on the validation part no longer rises,
+        and return to the best weights.
+    n_iter_no_change : int, default=10
+        Epochs without a rise before stopping.
+    callbacks : list of skorch callbacks or None, default=None
+        Run along with the training, such as ``skorch.callbacks.Checkpoint``.
+    accelerator : accelerate.Accelerator or None, default=None
+        Takes over device, precision and the backward pass, in one process.
+    device : str, default="auto"
+        "auto" is CUDA, then MPS, then the CPU; or any torch device.
+    precision : {"float32", "bf16"}, default="float32"
+        Precision of the forward pass; the loss is always computed in float32.
+    n_jobs : int or None, default=None
+        Threads of torch during training and transforming, restored afterwards;
+        -1 is all cores, None leaves torch's own number.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the fitted model, with its scaling as it was.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, batches, crops, negatives and the validation
+        part. With an int, results are equal bit by bit on one device with the
+        same number of threads. No global generator is used.
+    verbose : int, default=0
+        1 shows a bar over epochs with loss and contrastive accuracy.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the `sklearn_cpc.nn.CPC` model.
+    n_features_in_ : int
+        Number of time steps for a two-dimensional input, else of channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if all were strings.
+    n_channels_in_ : int
+        Number of channels of the sequences.
+    n_epochs_ : int
+        Number of epochs the model was trained.
+    loss_curve_ : list of float
+        InfoNCE of each epoch, in nats.
+    validation_scores_ : list of float
+        Score on the validation part after each epoch, with `early_stopping`.
+    downsampling_ : int
+        Time steps for each latent.
+    receptive_field_ : int or None
+        Time steps that one latent depends on; None if a module does not say.
+    device_ : str
+        The device of the model.
+
+    See Also
+    --------
+    sklearn_cpc.nn.CPC : The model, for an own training loop.
+    sklearn_cpc.nn.info_nce : The loss.
+
+    Notes
+    -----
+    `X` is one of
+
+    - an array (n_samples, n_timesteps) or (n_samples, n_timesteps, n_channels);
+    - a list or object array of arrays (length_i,) or (length_i, n_channels);
+    - a frame whose columns are time steps, or whose cells hold arrays, one
+      column for each channel.
+
+    All layers look at the past only and normalise each step by itself, so the
+    features of a sequence do not depend on its padding or on the other
+    sequences of a batch.
+
+    References
+    ----------
+    A. van den Oord, Y. Li, O. Vinyals (2018), Representation Learning with
+    Contrastive Predictive Coding, arXiv:1807.03748.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_cpc import CPCTransformer
+    >>> from sklearn_cpc.datasets import load_japanese_vowels
+    >>> X, y = load_japanese_vowels(return_X_y=True)
+    >>> cpc = CPCTransformer(max_epochs=2, random_state=0)
+    >>> pipe = make_pipeline(cpc, StandardScaler(), LogisticRegression(max_iter=1000))
+    >>> X_test, y_test = load_japanese_vowels(split="test", return_X_y=True)
+    >>> pipe.fit(X, y).score(X_test, y_test) > 0.9
+    True
+    """
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseCPC._parameter_constraints,
         "encoder": [StrOptions(set(ENCODERS)), torch.nn.Module],

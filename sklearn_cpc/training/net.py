@@ -21,15 +21,22 @@ class CPCNet(NeuralNet):
     ----------
     autocast : torch.dtype or None, default=None
         Lower precision for the forward pass; the loss stays in float32.
+    accelerator : accelerate.Accelerator or None, default=None
+        Takes over precision and the backward pass, in one process.
     **kwargs
         Those of `skorch.NeuralNet`.
     """
 
     def __init__(
-        self, *args: Any, autocast: torch.dtype | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        autocast: torch.dtype | None = None,
+        accelerator: Any = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.autocast = autocast
+        self.accelerator = accelerator
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
@@ -55,6 +62,18 @@ class CPCNet(NeuralNet):
         device = torch.device(self.device)
         with torch.autocast(device.type, self.autocast, self.autocast is not None):
             return self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Compute loss and gradients of a batch, with the accelerator if there is one."""
+        if self.accelerator is None:
+            return super().train_step_single(batch, **fit_params)
+        self._set_training(True)
+        inputs, groups = batch
+        with self.accelerator.autocast():
+            y_pred = self.infer(inputs, **fit_params)
+        loss = self.get_loss(y_pred, groups, X=inputs, training=True)
+        self.accelerator.backward(loss)
+        return {"loss": loss, "y_pred": y_pred}
 
     def get_loss(
         self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
