@@ -48,7 +48,10 @@ class BaseCPC(TransformerMixin, BaseEstimator):
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
         ],
-        "skip_steps": [Interval(Integral, 0, None, closed="left")],
+        "skip_steps": [
+            StrOptions({"auto"}),
+            Interval(Integral, 0, None, closed="left"),
+        ],
         "n_negatives": [
             StrOptions({"all"}),
             Interval(Integral, 1, None, closed="left"),
@@ -244,29 +247,17 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         ValueError
             If a sequence is too short for a single prediction.
         """
-        check_is_fitted(self)
-        source = self._read(X, reset=False)
-        with torch_threads(self.n_jobs):
-            scores = score_samples(
-                self.net_.module_,
-                source,
-                self._references,
-                skip_steps=self.skip_steps,
-                temperature=self.temperature,
-                **self._run_options(source.lengths.max(), self.device_),
-            )
+        scores, source = self._scores(X)
         too_short = np.flatnonzero(np.isnan(scores))
         if len(too_short):
             row = too_short[0]
-            raise ValueError(
-                f"Sample {row} of X has {source.lengths[row]} time steps: nothing to "
-                f"predict. A score needs more than "
-                f"{(self.skip_steps + 1) * self.downsampling_}."
-            )
+            raise ValueError(self._nothing_to_predict(row, source.lengths[row]))
         return scores
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`: higher is better, without labels.
+
+        Sequences that are too short for a single prediction do not count.
 
         Parameters
         ----------
@@ -279,8 +270,38 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         -------
         float
             In nats, at most 6.93.
+
+        Raises
+        ------
+        ValueError
+            If all sequences are too short for a single prediction.
         """
-        return float(self.score_samples(X).mean())
+        scores, source = self._scores(X)
+        if np.isnan(scores).all():
+            raise ValueError(self._nothing_to_predict(0, source.lengths[0]))
+        return float(np.nanmean(scores))
+
+    def _scores(self, X: Any) -> tuple[np.ndarray, Any]:
+        """Return the score of each sequence, NaN where it is too short, and them."""
+        check_is_fitted(self)
+        source = self._read(X, reset=False)
+        with torch_threads(self.n_jobs):
+            scores = score_samples(
+                self.net_.module_,
+                source,
+                self._references,
+                skip_steps=self.net_.criterion_.skip_steps,
+                temperature=self.temperature,
+                **self._run_options(source.lengths.max(), self.device_),
+            )
+        return scores, source
+
+    def _nothing_to_predict(self, row: int, length: int) -> str:
+        first = self.net_.criterion_.skip_steps + 1
+        return (
+            f"Sample {row} of X has {length} time steps: nothing to predict. A score "
+            f"needs more than {first * self.downsampling_}."
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of `transform`.

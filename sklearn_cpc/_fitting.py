@@ -26,8 +26,9 @@ from .training.net import CPCNet
 
 # What max_epochs="auto" aims at: small sets need updates, not epochs.
 N_UPDATES, MAX_EPOCHS = 200, 100
-# What prediction_steps="auto" is where sequences are long enough.
-PREDICTION_STEPS = 8
+# What "auto" is for prediction_steps and skip_steps, where sequences are long
+# enough. The nearest latents share most of their input with the context.
+PREDICTION_STEPS, SKIP_STEPS = 8, 3
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
 
@@ -54,6 +55,7 @@ def new_net(
     if isinstance(context, torch.nn.Module):
         context = copy.deepcopy(context).cpu()
         context_size = output_size(context, "context", latent_size, n_latents)
+    skip_steps, n_ahead = _steps_to_predict(cpc, n_latents, n_timesteps)
     module = CPC.build(
         n_channels=cpc.n_channels_in_,
         n_timesteps=n_timesteps,
@@ -61,12 +63,15 @@ def new_net(
         context=context,
         latent_size=latent_size,
         context_size=context_size,
-        prediction_steps=_n_predictions(cpc, n_latents, n_timesteps),
+        prediction_steps=n_ahead,
         generator=generator,
     )
     net = CPCNet(
         module,
-        CPCLoss(generator=torch.Generator().manual_seed(negatives)),
+        CPCLoss(
+            skip_steps=skip_steps,
+            generator=torch.Generator().manual_seed(negatives),
+        ),
         optimizer=torch.optim.AdamW,
         lr=cpc.lr,
         autocast=autocast_type(cpc.precision),
@@ -101,8 +106,9 @@ def train(
     net.max_epochs = max_epochs
     net.set_params(lr=cpc.lr, optimizer__weight_decay=cpc.weight_decay)
     for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
-        setattr(net.criterion_, name, getattr(cpc, name))
-    net.callbacks = _callbacks(cpc, schedule, valid is not None)
+        if getattr(cpc, name) != "auto":  # what that is was settled with the model
+            setattr(net.criterion_, name, getattr(cpc, name))
+    net.callbacks = _callbacks(cpc, net, schedule, valid is not None)
     net.initialize_callbacks()
     net.accelerator = cpc.accelerator
     if max_epochs:
@@ -133,13 +139,16 @@ def _split(cpc: Any, source: Any, groups: Any, rng: Any) -> tuple[Any, Any, Any]
     return source.take(train), source.take(valid), train_groups
 
 
-def _callbacks(cpc: Any, schedule: bool, validate: bool) -> list[Any]:
+def _callbacks(cpc: Any, net: CPCNet, schedule: bool, validate: bool) -> list[Any]:
     """Return what runs along with the training."""
     callbacks: list[Any] = []
     if schedule:
         callbacks.append(("schedule", CosineSchedule()))
     if validate:
-        options = {"skip_steps": cpc.skip_steps, "temperature": cpc.temperature}
+        options = {
+            "skip_steps": net.criterion_.skip_steps,
+            "temperature": cpc.temperature,
+        }
         callbacks.append(("valid_score", ValidationScore(options)))
     if cpc.verbose:
         callbacks.append(("progress", EpochProgress()))
@@ -221,19 +230,22 @@ def longest_window(crop_length: int | str | None, encoder: Any, source: Any) -> 
     return min(int(crop_length), longest)
 
 
-def _n_predictions(cpc: Any, n_latents: int, n_timesteps: int) -> int:
-    """Return how many steps ahead to predict, or say why it cannot be done."""
-    n_possible = n_latents - 1 - cpc.skip_steps
-    automatic = cpc.prediction_steps == "auto"
-    n_wanted = 1 if automatic else cpc.prediction_steps
+def _steps_to_predict(cpc: Any, n_latents: int, n_timesteps: int) -> tuple[int, int]:
+    """Return how many latents to skip and to predict, or say why it cannot be done."""
+    skip_steps, n_ahead = cpc.skip_steps, cpc.prediction_steps
+    n_wanted = 1 if n_ahead == "auto" else n_ahead
+    if skip_steps == "auto":
+        spare = n_latents - 1 - n_wanted
+        skip_steps = max(0, min(SKIP_STEPS, n_latents // 4, spare))
+    n_possible = n_latents - 1 - skip_steps
     if n_possible >= n_wanted:
-        return min(PREDICTION_STEPS, n_possible) if automatic else n_wanted
+        automatic = min(PREDICTION_STEPS, n_possible)
+        return skip_steps, automatic if n_ahead == "auto" else n_ahead
     table = ", n_features = 1" if cpc.n_features_in_ == n_timesteps == 1 else ""
     raise ValueError(
-        f"prediction_steps={cpc.prediction_steps!r} with skip_steps="
-        f"{cpc.skip_steps} needs at least {n_wanted + 1 + cpc.skip_steps} latent "
-        f"steps, but the longest training window gives {n_latents} "
-        f"({n_timesteps} time steps{table}). Use "
+        f"prediction_steps={n_ahead!r} with skip_steps={cpc.skip_steps!r} needs at "
+        f"least {n_wanted + 1 + skip_steps} latent steps, but the longest training "
+        f"window gives {n_latents} ({n_timesteps} time steps{table}). Use "
         + (f"prediction_steps <= {n_possible}, " if n_possible > 0 else "")
         + "longer sequences, or an encoder with smaller strides."
     )

@@ -44,8 +44,10 @@ class CPCTransformer(BaseCPC):
         Size of the contexts.
     prediction_steps : int or "auto", default="auto"
         Number of latents ahead to predict. "auto" is 8, or what fits.
-    skip_steps : int, default=0
-        Latents between the context and the first one to predict.
+    skip_steps : int or "auto", default="auto"
+        Latents between the context and the first one to predict. The nearest
+        ones share input with the context, which makes them easy. "auto" is 3, or
+        what short sequences leave room for.
     n_negatives : int or "all", default=128
         Negatives that each positive is compared with; fewer where a batch has
         fewer positions.
@@ -79,7 +81,7 @@ class CPCTransformer(BaseCPC):
         100 epochs. 0 gives the untrained model, the control of an experiment.
     batch_size : int, default=32
         Sequences, or windows of them, of one update.
-    lr : float, default=1e-3
+    lr : float, default=5e-4
         Highest learning rate of AdamW; it rises over the first tenth of the
         updates and falls to zero.
     weight_decay : float, default=0.01
@@ -194,7 +196,7 @@ class CPCTransformer(BaseCPC):
         latent_size=128,
         context_size=128,
         prediction_steps="auto",
-        skip_steps=0,
+        skip_steps="auto",
         n_negatives=128,
         negatives="batch",
         temperature=0.1,
@@ -206,7 +208,7 @@ class CPCTransformer(BaseCPC):
         crop_length="auto",
         max_epochs="auto",
         batch_size=32,
-        lr=1e-3,
+        lr=5e-4,
         weight_decay=0.01,
         validation_fraction=0.1,
         early_stopping=False,

@@ -89,7 +89,7 @@ class ConvEncoder(ConvStack):
 
     max_latents = 128
     crop_length = 1_024
-    kernel_sizes = (4, 8, 16, 32)
+    kernel_sizes = (1, 4, 16, 32)
 
     def __init__(self, n_channels: int, latent_size: int, n_timesteps: int) -> None:
         strides = self.strides_for(n_timesteps)

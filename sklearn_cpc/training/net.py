@@ -64,7 +64,7 @@ class CPCNet(NeuralNet):
             return self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Compute loss and gradients of a batch, with the accelerator if there is one."""
+        """Compute loss and gradients, through the accelerator if there is one."""
         if self.accelerator is None:
             return super().train_step_single(batch, **fit_params)
         self._set_training(True)
