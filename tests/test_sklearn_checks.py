@@ -7,6 +7,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_cpc import CPCTransformer
 
 
+def test_no_check_is_skipped_or_expected_to_fail():
+    results = estimator_checks.check_estimator(
+        CPCTransformer(max_epochs=0), on_skip=None, on_fail=None
+    )
+    assert len(results) >= 40
+    assert {result["status"] for result in results} == {"passed"}
+
+
 @parametrize_with_checks([CPCTransformer()])
 def test_estimator_checks(estimator, check):
     check(estimator)
@@ -28,6 +36,8 @@ def test_estimator_checks(estimator, check):
         "check_transformer_get_feature_names_out_pandas",
     ],
 )
+# These checks fit with column names and transform without, on purpose.
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
 def test_checks_that_check_estimator_leaves_out(name):
     estimator = CPCTransformer(max_epochs=1)
     getattr(estimator_checks, name)("CPCTransformer", estimator)
