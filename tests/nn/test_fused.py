@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from sklearn_cpc.nn import fused
+from sklearn_cpc.nn.info_nce import candidate_logits, cross_entropy
+from sklearn_cpc.nn.negatives import positive_columns
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("n_groups", [1, 3])
+@pytest.mark.parametrize("chunk", [10, 2**16])
+def test_value_gradient_and_hits_equal_autograd(
+    monkeypatch, normalize, masked, n_groups, chunk
+):
+    monkeypatch.setattr(fused, "CPU_CHUNK", chunk)
+    generator = torch.Generator().manual_seed(0)
+
+    def randn(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    n_anchors, n_candidates, n_latents, size = 7, 5, 12, 4
+    predictions = randn(n_groups, n_anchors, size).requires_grad_()
+    latents = randn(n_latents, size).requires_grad_()
+    weight = randn(n_groups, n_anchors).abs()
+    positive = torch.randint(n_latents, (n_groups, n_anchors), generator=generator)
+    negative = torch.stack(
+        [
+            torch.randperm(n_latents, generator=generator)[:n_candidates]
+            for _ in range(n_groups)
+        ]
+    )
+    column = positive_columns(positive, negative, n_latents)
+    mask = torch.rand(n_groups, n_candidates, generator=generator) < 0.6
+    if not masked:
+        mask = None
+
+    loss, correct = fused.fused_info_nce(
+        predictions, latents, positive, negative, column, mask, weight, normalize
+    )
+    (2.0 * loss).backward()
+    gradients = predictions.grad.clone(), latents.grad.clone()
+    predictions.grad = latents.grad = None
+
+    p = torch.nn.functional.normalize(predictions, dim=-1) if normalize else predictions
+    logits, column = candidate_logits(
+        p,
+        latents[positive],
+        latents[negative],
+        temperature=1.0,
+        normalize=False,
+        positive_column=column,
+        negative_mask=mask,
+    )
+    expected = (weight * cross_entropy(logits, column)).sum()
+    (2.0 * expected).backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(correct, logits.argmax(-1) == column)
+    torch.testing.assert_close(gradients[0], predictions.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradients[1], latents.grad, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,142 @@
+import math
+
+import pytest
+import torch
+
+from sklearn_cpc.nn import CPCLoss
+from sklearn_cpc.nn.loss import positive_positions
+from sklearn_cpc.nn.negatives import POOLS
+
+LENGTHS = torch.tensor([6, 4, 1, 3])
+GROUPS = torch.tensor([0, 0, 1, 1])
+N_STEPS, N_AHEAD, SIZE = 6, 3, 5
+
+
+def outputs(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(4, N_STEPS, SIZE, generator=generator)
+    predictions = torch.randn(4, N_STEPS, N_AHEAD, SIZE, generator=generator)
+    return z, None, predictions, LENGTHS
+
+
+def is_negative(strategy, sample, other, step, other_step):
+    if (sample, step) == (other, other_step):
+        return False
+    same_sequence, same_group = sample == other, GROUPS[sample] == GROUPS[other]
+    return bool(
+        {
+            "batch": True,
+            "other_sequences": not same_sequence,
+            "same_sequence": same_sequence,
+            "same_group": same_group,
+            "same_group_other_sequences": same_group and not same_sequence,
+        }[strategy]
+    )
+
+
+def naive(z, predictions, strategy, skip_steps, temperature):
+    """Loop over anchors, steps ahead and all candidates."""
+    losses, hits = [], []
+    for b in range(len(z)):
+        for t in range(LENGTHS[b]):
+            for k in range(N_AHEAD):
+                target = t + k + 1 + skip_steps
+                if target >= LENGTHS[b]:
+                    continue
+                p = predictions[b, t, k] / predictions[b, t, k].norm() / temperature
+                positive = p @ (z[b, target] / z[b, target].norm())
+                negatives = [
+                    p @ (z[o, s] / z[o, s].norm())
+                    for o in range(len(z))
+                    for s in range(LENGTHS[o])
+                    if is_negative(strategy, b, o, target, s)
+                ]
+                if not negatives:
+                    continue
+                scores = torch.stack([positive, *negatives])
+                losses.append(scores.logsumexp(0) - positive)
+                hits.append(float(scores.argmax() == 0))
+    return sum(losses) / len(losses), sum(hits) / len(hits)
+
+
+@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("skip_steps", [0, 2])
+def test_equals_a_naive_loop_over_all_pairs(strategy, skip_steps):
+    z, c, predictions, lengths = outputs()
+    loss = CPCLoss(
+        n_negatives="all", negatives=strategy, skip_steps=skip_steps, temperature=0.3
+    )
+    output = loss(z, c, predictions, lengths, groups=GROUPS)
+    expected, accuracy = naive(z, predictions, strategy, skip_steps, 0.3)
+    torch.testing.assert_close(output.loss, expected)
+    weights = output.n_pairs / output.n_pairs.sum()
+    assert float((output.accuracy.nan_to_num() * weights).sum()) == pytest.approx(
+        accuracy
+    )
+
+
+@pytest.mark.parametrize("strategy", POOLS)
+def test_padding_changes_nothing(strategy):
+    def value(z, predictions):
+        loss = CPCLoss(negatives=strategy, generator=torch.Generator().manual_seed(1))
+        return loss(z, None, predictions, LENGTHS, groups=GROUPS).loss
+
+    z, _, predictions, _ = outputs()
+    before = value(z, predictions)
+    padding = torch.arange(N_STEPS) >= LENGTHS[:, None]
+    z, predictions = z.clone(), predictions.clone()
+    z[padding], predictions[padding] = 1e3, -1e3
+    assert value(z, predictions) == before
+
+
+def test_padding_gets_no_gradient():
+    z, c, predictions, lengths = outputs()
+    z.requires_grad_()
+    predictions.requires_grad_()
+    CPCLoss()(z, c, predictions, lengths).loss.backward()
+    padding = torch.arange(N_STEPS) >= LENGTHS[:, None]
+    assert not z.grad[padding].any()
+    assert not predictions.grad[padding].any()
+    assert z.grad[~padding].any(-1).all()
+
+
+def test_equal_latents_give_log_of_the_number_of_candidates():
+    z, c, predictions, lengths = outputs()
+    output = CPCLoss(n_negatives=9)(torch.ones_like(z), c, predictions, lengths)
+    assert float(output.loss) == pytest.approx(math.log(10), abs=1e-5)
+    assert output.chance == pytest.approx(math.log(10))
+
+
+def test_perfect_predictions_have_full_accuracy():
+    z, c, predictions, lengths = outputs()
+    for k in range(N_AHEAD):
+        predictions[:, : N_STEPS - k - 1, k] = z[:, k + 1 :]
+    output = CPCLoss(n_negatives="all", temperature=0.01)(z, c, predictions, lengths)
+    assert output.accuracy.tolist() == [1.0, 1.0, 1.0]
+    assert float(output.loss) < 0.1
+    assert output.n_pairs.tolist() == [10, 7, 4]
+
+
+def test_batch_without_any_pair_is_zero_and_trains_nothing():
+    z, c, predictions, _ = outputs()
+    predictions.requires_grad_()
+    output = CPCLoss()(z, c, predictions, torch.ones(4, dtype=torch.int64))
+    output.loss.backward()
+    assert output.loss.item() == 0
+    assert not predictions.grad.any()
+
+
+def test_bfloat16_model_has_a_float32_loss():
+    z, c, predictions, lengths = outputs()
+    loss = CPCLoss(n_negatives="all")(z.bfloat16(), c, predictions.bfloat16(), lengths)
+    assert loss.loss.dtype == torch.float32
+
+
+def test_positive_positions():
+    position, valid = positive_positions(torch.tensor([3, 2]), 3, 2, 0)
+    assert position[0, 0].tolist() == [1, 2]
+    assert position[1, 0].tolist() == [4, 5]
+    assert valid.tolist() == [
+        [[True, True], [True, False], [False, False]],
+        [[True, False], [False, False], [False, False]],
+    ]
