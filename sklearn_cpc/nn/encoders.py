@@ -94,6 +94,7 @@ class ConvEncoder(ConvStack):
     def __init__(self, n_channels: int, latent_size: int, n_timesteps: int) -> None:
         strides = self.strides_for(n_timesteps)
         first = [k for k in self.kernel_sizes if k <= max(n_timesteps, 4)]
+        first = first[-latent_size:]  # a channel for each, at least
         convolutions = [CausalConv(n_channels, latent_size, first, strides[0])]
         convolutions += [
             CausalConv(latent_size, latent_size, [max(4, 2 * stride)], stride)

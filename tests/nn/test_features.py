@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from sklearn_cpc.nn import CPC
+from sklearn_cpc.nn.features import FEATURES, PooledFeatures, StepFeatures, named_layers
+
+
+@pytest.fixture
+def model():
+    return CPC.build(
+        n_channels=1,
+        n_timesteps=1000,
+        latent_size=6,
+        context_size=5,
+        generator=torch.Generator().manual_seed(0),
+    ).eval()
+
+
+@pytest.fixture
+def x():
+    return torch.randn(2, 50, 1, generator=torch.Generator().manual_seed(1))
+
+
+LAYERS = {
+    "context": ["context"],
+    "latent": ["latent"],
+    "both": ["latent", "context"],
+    "all": ["layer1", "latent", "context"],
+}
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_layers_by_name(model, x, features):
+    layers = named_layers(model, x, features)
+    assert list(layers) == LAYERS[features]
+    output = model(x)
+    expected = {"latent": output.z, "context": output.c}
+    for name, (h, downsampling) in layers.items():
+        assert h.shape[1] == -(-50 // downsampling)
+        if name in expected:
+            torch.testing.assert_close(h, expected[name])
+
+
+def test_encoder_without_layers_has_latents_and_contexts(model, x):
+    model.encoder = torch.nn.Linear(1, 6)
+    assert list(named_layers(model, x, "all")) == ["latent", "context"]
+
+
+def test_pooled_features_are_named_in_their_order(model, x):
+    extract = PooledFeatures(model, "both", ("max", "last"))
+    lengths = torch.tensor([50, 20])
+    named = extract.named(x, lengths)
+    assert list(named) == ["latent_max", "latent_last", "context_max", "context_last"]
+    assert torch.equal(extract(x, lengths), torch.cat(list(named.values()), 1))
+
+
+def test_hidden_layers_are_masked_at_their_own_resolution(model, x):
+    extract = PooledFeatures(model, "all", ("mean",))
+    lengths = torch.tensor([50, 19])
+    alone = extract(x[1:, :19], lengths[1:])
+    torch.testing.assert_close(extract(x, lengths)[1:], alone, rtol=0, atol=1e-6)
+
+
+def test_step_features_are_aligned_with_the_latents(model, x):
+    steps = StepFeatures(model, "all")(x)
+    layers = named_layers(model, x, "all")
+    assert model.downsampling > layers["layer1"][1]
+    ratio = model.downsampling // layers["layer1"][1]
+    assert steps.shape == (2, -(-50 // model.downsampling), 6 + 6 + 5)
+    for j in range(steps.shape[1]):
+        torch.testing.assert_close(steps[:, j, :6], layers["layer1"][0][:, j * ratio])
+        torch.testing.assert_close(steps[:, j, 6:12], layers["latent"][0][:, j])

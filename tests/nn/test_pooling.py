@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from sklearn_cpc.nn.masks import latent_lengths, step_mask
+from sklearn_cpc.nn.pooling import POOLINGS
+
+REFERENCES = {
+    "mean": lambda h: h.mean(0),
+    "max": lambda h: h.max(0).values,
+    "min": lambda h: h.min(0).values,
+    "std": lambda h: h.std(0, correction=0),
+    "last": lambda h: h[-1],
+}
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_pools_the_valid_steps_only(name):
+    h = torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([6, 1, 4])
+    pooled = POOLINGS[name](h, step_mask(lengths, 6)[..., None])
+    for row, length in enumerate(lengths):
+        expected = REFERENCES[name](h[row, :length])
+        torch.testing.assert_close(pooled[row], expected, rtol=0, atol=1e-6)
+
+
+def test_latent_lengths_round_up():
+    lengths = latent_lengths(torch.tensor([1, 4, 5, 8]), 4)
+    assert lengths.tolist() == [1, 1, 2, 2]
