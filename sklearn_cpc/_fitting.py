@@ -21,8 +21,9 @@ from .nn.loss import CPCLoss
 from .nn.model import CPC
 from .nn.negatives import WITHOUT_POSITIVE
 from .training.batches import RandomCrops
-from .training.callbacks import CosineSchedule, EpochProgress, ValidationScore
+from .training.callbacks import CosineSchedule, EpochProgress
 from .training.net import CPCNet
+from .training.validation import Validation
 
 # What max_epochs="auto" aims at: small sets need updates, not epochs.
 N_UPDATES, MAX_EPOCHS = 200, 100
@@ -93,7 +94,7 @@ def train(
     schedule: bool,
 ) -> RandomCrops:
     """Train `net` in place with the parameters of `cpc`; return its batches."""
-    train, valid, groups = _split(cpc, source, groups, rng)
+    train, held_out, groups = _split(cpc, source, groups, rng)
     batches = RandomCrops(
         train,
         batch_size=cpc.batch_size,
@@ -108,11 +109,18 @@ def train(
     for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
         if getattr(cpc, name) != "auto":  # what that is was settled with the model
             setattr(net.criterion_, name, getattr(cpc, name))
-    net.callbacks = _callbacks(cpc, net, schedule, valid is not None)
+    net.callbacks = _callbacks(cpc, schedule)
     net.initialize_callbacks()
+    validation = None
+    if held_out is not None:
+        options = {
+            "skip_steps": net.criterion_.skip_steps,
+            "temperature": cpc.temperature,
+        }
+        validation = Validation(batches, held_out, options)
     net.accelerator = cpc.accelerator
     if max_epochs:
-        net.partial_fit((batches, valid))
+        net.partial_fit((batches, validation))
     net.accelerator = None  # a process's own; not part of the model
     return batches
 
@@ -139,24 +147,19 @@ def _split(cpc: Any, source: Any, groups: Any, rng: Any) -> tuple[Any, Any, Any]
     return source.take(train), source.take(valid), train_groups
 
 
-def _callbacks(cpc: Any, net: CPCNet, schedule: bool, validate: bool) -> list[Any]:
+def _callbacks(cpc: Any, schedule: bool) -> list[Any]:
     """Return what runs along with the training."""
     callbacks: list[Any] = []
     if schedule:
         callbacks.append(("schedule", CosineSchedule()))
-    if validate:
-        options = {
-            "skip_steps": net.criterion_.skip_steps,
-            "temperature": cpc.temperature,
-        }
-        callbacks.append(("valid_score", ValidationScore(options)))
     if cpc.verbose:
         callbacks.append(("progress", EpochProgress()))
     callbacks += cpc.callbacks or []
-    if validate:
+    if cpc.early_stopping:
         stop = EarlyStopping(
             "valid_score",
             patience=cpc.n_iter_no_change,
+            threshold=0,
             lower_is_better=False,
             load_best=True,
             sink=lambda _: None,

@@ -3,13 +3,8 @@
 import math
 from typing import Any
 
-import numpy as np
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
-
-from .inference import reference_latents, score_samples
-
-VALIDATION_BATCH = 32
 
 
 class EpochProgress(Callback):
@@ -32,40 +27,6 @@ class EpochProgress(Callback):
         """Leave it as it is; an open bar could not be pickled."""
         self.bar_.close()
         del self.bar_
-
-
-class ValidationScore(Callback):
-    """Record ``valid_score`` after every epoch: the score on the validation part.
-
-    Parameters
-    ----------
-    options : dict
-        Those of `sklearn_cpc.training.inference.score_samples`.
-    """
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.options = options
-
-    def on_epoch_end(
-        self,
-        net: Any,
-        dataset_train: Any = None,
-        dataset_valid: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Compute it with the weights as they are now."""
-        run = {
-            "batch_size": VALIDATION_BATCH,
-            "device": net.device,
-            "autocast": net.autocast,
-        }
-        references = reference_latents(
-            net.module_, dataset_train.source, size=dataset_train.crop_length, **run
-        )
-        scores = score_samples(
-            net.module_, dataset_valid, references, **self.options, **run
-        )
-        net.history.record("valid_score", float(np.nanmean(scores)))
 
 
 class CosineSchedule(Callback):

@@ -1,5 +1,6 @@
 """The skorch net that trains a CPC model."""
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -9,11 +10,15 @@ from skorch.callbacks import PassthroughScoring
 from ..nn.loss import LossOutput
 
 
+class _StopTraining(Exception):
+    """A callback has asked to stop after this epoch."""
+
+
 class CPCNet(NeuralNet):
     """`skorch.NeuralNet` for batches of windows and the contrastive loss.
 
     It differs from its base in its data, a pair of an iterator over batches
-    ``({"x": ..., "lengths": ...}, groups)`` and of a source to validate on; in
+    ``({"x": ..., "lengths": ...}, groups)`` and of a `Validation` or None; in
     recording the contrastive accuracy; in stopping when the loss is not finite;
     and in letting Ctrl-C through.
 
@@ -54,8 +59,31 @@ class CPCNet(NeuralNet):
         return X
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Return the batches, which iterate themselves; validation is a callback's."""
-        return dataset if training else None
+        """Return the batches, which iterate themselves, or the validation."""
+        return dataset
+
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Any,
+        **fit_params: Any,
+    ) -> None:
+        """Train on all batches, or record ``valid_score``."""
+        if training:
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        elif iterator is not None:
+            self.history.record("valid_score", iterator.score(self))
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks; those of skorch stop with a KeyboardInterrupt."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            if method_name != "on_epoch_end":
+                raise
+            raise _StopTraining from None
 
     def infer(self, x: dict[str, torch.Tensor], **fit_params: Any) -> Any:
         """Run the model; lengths stay on the CPU, where negatives are drawn."""
@@ -82,7 +110,7 @@ class CPCNet(NeuralNet):
         output: LossOutput = self.criterion_(*y_pred, groups=y_true)
         if not torch.isfinite(output.loss):
             raise ValueError(
-                f"The loss became {float(output.loss)} in epoch {len(self.history)}. "
+                f"The loss became {output.loss.item()} in epoch {len(self.history)}. "
                 "Use a smaller lr, a higher temperature, or scaling='channel'."
             )
         self.history.record_batch("train_chance", output.chance)
@@ -98,7 +126,8 @@ class CPCNet(NeuralNet):
         if not self.initialized_:
             self.initialize()
         self.notify("on_train_begin", X=X, y=y)
-        self.fit_loop(X, y, **fit_params)
+        with suppress(_StopTraining):
+            self.fit_loop(X, y, **fit_params)
         self.notify("on_train_end", X=X, y=y)
         for epoch in self.history:  # a value for every batch would grow for ever
             epoch["batches"].clear()
