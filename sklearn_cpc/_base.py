@@ -28,6 +28,7 @@ from .nn.features import FEATURES, PooledFeatures, StepFeatures
 from .nn.negatives import POOLS
 from .nn.pooling import POOLINGS
 from .training.inference import reference_latents, run, score_samples
+from .training.net import CPCNet
 
 # Samples times steps that go through the model at once in transform.
 BATCH_STEPS = 2**17
@@ -39,6 +40,10 @@ class BaseCPC(TransformerMixin, BaseEstimator):
     A subclass stores its parameters in ``__init__`` and has two hooks: `_read`,
     from what a user passes to sequences that give batches, and `_build_encoder`.
     """
+
+    net_: CPCNet
+    _rng: np.random.Generator
+    _scaling: Any
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "context": [StrOptions(set(CONTEXTS)), torch.nn.Module],
@@ -381,12 +386,11 @@ class BaseCPC(TransformerMixin, BaseEstimator):
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:
         """Restore all attributes if the block raises."""
-        before = vars(self).copy()
+        before = self.__dict__.copy()
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             raise
 
     def __sklearn_tags__(self) -> Any:

@@ -10,6 +10,7 @@ To add one: write the class and give it a name in `SCALINGS`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
@@ -69,7 +70,11 @@ class NoScaling:
         return np.broadcast_to(0.0, shape), np.broadcast_to(1.0, shape)
 
 
-SCALINGS = {"channel": ChannelScaling, "sample": SampleScaling, None: NoScaling}
+SCALINGS: dict[str | None, Any] = {
+    "channel": ChannelScaling,
+    "sample": SampleScaling,
+    None: NoScaling,
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class ScaledSequences:
     deviation: np.ndarray
 
     @classmethod
-    def of(cls, sequences: Sequences, scaling: object) -> "ScaledSequences":
+    def of(cls, sequences: Sequences, scaling: Any) -> "ScaledSequences":
         """Attach the statistics of a fitted scaling."""
         return cls(sequences, *scaling.statistics(sequences))
 

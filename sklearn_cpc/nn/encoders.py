@@ -35,13 +35,17 @@ class CausalConv(nn.Module):
             for width, kernel_size in zip(widths, kernel_sizes, strict=True)
         )
         self.norm = nn.LayerNorm(n_out)
+        self.kernel_sizes = tuple(kernel_sizes)
         self.receptive_field = max(kernel_sizes)
         self.stride = stride
 
     def forward(self, h: Tensor) -> Tensor:  # (B, T, C) -> (B, ceil(T / stride), D)
         h = h.transpose(1, 2)
         h = torch.cat(
-            [conv(F.pad(h, (conv.kernel_size[0] - 1, 0))) for conv in self.branches],
+            [
+                conv(F.pad(h, (size - 1, 0)))
+                for conv, size in zip(self.branches, self.kernel_sizes, strict=True)
+            ],
             dim=1,
         )
         return self.norm(h.transpose(1, 2))

@@ -1,6 +1,7 @@
 """Features of a trained model: pooled over a sequence, or step by step."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +30,14 @@ def named_layers(model: CPC, x: Tensor, features: str) -> dict[str, tuple[Tensor
         From the layer's name to its activations, ``(B, T_i, D_i)``, and the
         number of input steps for each of their steps.
     """
-    if features == "all" and hasattr(model.encoder, "layers"):
-        *hidden, z = model.encoder.layers(x)
-        downsamplings = model.encoder.layer_downsamplings
+    encoder: Any = model.encoder
+    hidden: list[Tensor] = []
+    downsamplings: list[int] = []
+    if features == "all" and hasattr(encoder, "layers"):
+        *hidden, z = encoder.layers(x)
+        downsamplings = encoder.layer_downsamplings
     else:
-        hidden, z, downsamplings = [], model.encoder(x), []
+        z = encoder(x)
     layers = {
         f"layer{i}": (h, downsampling)
         for i, (h, downsampling) in enumerate(

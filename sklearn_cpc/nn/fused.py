@@ -78,13 +78,13 @@ class _FusedInfoNCE(torch.autograd.Function):
         chunk = CPU_CHUNK if predictions.device.type == "cpu" else GPU_CHUNK
         n_rows = max(1, chunk // negative.shape[1])
         need_grad = any(ctx.needs_input_grad)
-        d_predictions = torch.empty_like(predictions) if need_grad else None
-        d_latents = torch.zeros_like(latents) if need_grad else None
+        d_predictions = torch.empty_like(predictions)
+        d_latents = torch.zeros_like(latents)
         loss = weight.new_zeros(())
         correct = torch.empty_like(positive, dtype=torch.bool)
         for g in range(n_groups):
             candidates = latents[negative[g]]  # (N, D)
-            d_candidates = torch.zeros_like(candidates) if need_grad else None
+            d_candidates = torch.zeros_like(candidates)
             for start in range(0, n_anchors, n_rows):
                 rows = (g, slice(start, start + n_rows))
                 p, col, w = predictions[rows], column[rows][:, None], weight[rows]
@@ -103,7 +103,7 @@ class _FusedInfoNCE(torch.autograd.Function):
                 softmax = logits.sub_(largest).exp_()
                 total = softmax.sum(1, keepdim=True)
                 loss += w @ (total.log() + largest - score)[:, 0]
-                if d_predictions is None or d_candidates is None:
+                if not need_grad:
                     continue
                 # d loss / d score = softmax - 1 at the positive, softmax elsewhere.
                 softmax *= w[:, None] / total
@@ -116,8 +116,7 @@ class _FusedInfoNCE(torch.autograd.Function):
                     along = torch.linalg.vecdot(d_p, p)[:, None]
                     d_p = d_p.addcmul_(p, along, value=-1).mul_(inverse_norm)
                 d_predictions[rows] = d_p
-            if need_grad:
-                d_latents.index_add_(0, negative[g], d_candidates)
+            d_latents.index_add_(0, negative[g], d_candidates)
         ctx.gradients = d_predictions, d_latents
         ctx.mark_non_differentiable(correct)
         return loss, correct

@@ -117,7 +117,7 @@ class CPCLoss(nn.Module):
             groups=None if groups is None else groups.cpu(),
             generator=self.generator,
         )
-        index = candidates.index.to(z.device, non_blocking=True)  # (G, N)
+        index = candidates.position.to(z.device, non_blocking=True)  # (G, N)
         mask = candidates.mask
         n_groups = len(index)
         chance = math.log(index.shape[1])

@@ -18,15 +18,15 @@ class Candidates(NamedTuple):
 
     Attributes
     ----------
-    index : Tensor of shape (G, N)
-        Positions in the flattened latents, without repetition.
+    position : Tensor of shape (G, N)
+        Rows of the flattened latents, without repetition.
     mask : Tensor of shape (G, N) or None
         True where the position is in the pool; None if all are. The last column
         may be spare: it takes the score of a positive that was not drawn, so
         that every anchor has the same number of negatives.
     """
 
-    index: Tensor
+    position: Tensor
     mask: Tensor | None
 
 

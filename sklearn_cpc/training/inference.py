@@ -150,9 +150,8 @@ def score_samples(
     model.eval()
     scores = np.full(len(source.lengths), np.nan)
     for rows, (z, _, predictions, lengths) in run(model, source, **run_options):
-        position, valid = positive_positions(
-            lengths, *predictions.shape[1:3], skip_steps
-        )
+        _, n_steps, n_ahead, _ = predictions.shape
+        position, valid = positive_positions(lengths, n_steps, n_ahead, skip_steps)
         position, valid = position.to(z.device), valid.to(z.device)  # (B, T', K)
         references = references.to(z.device)
         z = F.normalize(z.float(), dim=-1).flatten(0, 1)  # (B T', D)

@@ -42,4 +42,10 @@ class Validation:
         scores = score_samples(
             net.module_, self.source, references, **self.options, **run
         )
+        if np.isnan(scores).all():
+            raise ValueError(
+                f"None of the {len(scores)} sequences set aside for early_stopping is "
+                "long enough for a single prediction. Use a larger "
+                "validation_fraction, fewer skip_steps, or longer sequences."
+            )
         return float(np.nanmean(scores))

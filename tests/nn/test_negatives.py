@@ -42,8 +42,8 @@ def draw(strategy, n_negatives="all", seed=0):
 
 def drawn(candidates, sample, strategy):
     """Return what a sample has drawn, without masked and spare columns."""
-    g = 0 if len(candidates.index) == 1 else sample
-    index = candidates.index[g]
+    g = 0 if len(candidates.position) == 1 else sample
+    index = candidates.position[g]
     if candidates.mask is not None:
         index = index[candidates.mask[g]]
     elif strategy in WITHOUT_POSITIVE:
@@ -62,22 +62,22 @@ def test_all_candidates_are_the_pool(strategy, sample):
 @pytest.mark.parametrize("n_negatives", [1, 2, 3])
 def test_every_anchor_has_exactly_the_negatives_asked_for(strategy, n_negatives):
     candidates = draw(strategy, n_negatives, seed=n_negatives)
-    n_columns = candidates.index.shape[1]
+    n_columns = candidates.position.shape[1]
     for sample in range(4):
         pool = expected_pool(strategy, sample)
         for step in range(int(LENGTHS[sample])):
             positive = sample * N_STEPS + step
-            g = 0 if len(candidates.index) == 1 else sample
+            g = 0 if len(candidates.position) == 1 else sample
             column = positive_columns(
                 torch.tensor([[positive]]),
-                candidates.index[[g]],
+                candidates.position[[g]],
                 len(LENGTHS) * N_STEPS,
             ).item()
             used = torch.ones(n_columns, dtype=torch.bool)
             if candidates.mask is not None:
                 used = candidates.mask[g].clone()
             used[column] = False  # the positive's own score stands there
-            negatives = candidates.index[g][used].tolist()
+            negatives = candidates.position[g][used].tolist()
             assert positive not in negatives
             assert set(negatives) <= pool
             assert len(set(negatives)) == len(negatives)
@@ -103,7 +103,7 @@ def test_draws_are_uniform(strategy):
 def test_only_the_generator_decides(strategy):
     before = torch.get_rng_state()
     first, second = draw(strategy, 2, seed=3), draw(strategy, 2, seed=3)
-    assert torch.equal(first.index, second.index)
+    assert torch.equal(first.position, second.position)
     assert torch.equal(torch.get_rng_state(), before)
 
 
