@@ -238,11 +238,12 @@ def _padding_of_piece(array: np.ndarray, allow_nan: bool, first_row: int) -> np.
     none = np.zeros(len(array), dtype=np.int64)
     if array.dtype.kind != "f":
         return none
+    limit = min(FLOAT32_MAX, float(np.finfo(array.dtype).max))
     # A comparison with NaN is False: both kinds of fault are counted at once.
-    if (np.abs(array) <= FLOAT32_MAX).all():
+    if (np.abs(array) <= limit).all():
         return none
     missing = np.isnan(array)  # (n, T, C)
-    if not (missing | (np.abs(array) <= FLOAT32_MAX)).all():
+    if not (missing | (np.abs(array) <= limit)).all():
         raise ValueError(
             "Input X contains infinity or a value too large for dtype('float32')."
         )

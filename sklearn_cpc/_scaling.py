@@ -31,12 +31,15 @@ class ChannelScaling:
     def partial_fit(self, sequences: Sequences) -> None:
         """Add the steps of `sequences` to the statistics."""
         for steps in _chunks_of_steps(sequences):
-            self.scaler.partial_fit(steps)
+            with np.errstate(invalid="ignore"):
+                self.scaler.partial_fit(steps)
+            # A channel without a value so far must not stay NaN for ever.
+            for moment in (self.scaler.mean_, self.scaler.var_):
+                np.nan_to_num(moment, copy=False)
 
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
         """Return the same mean and deviation for every sequence."""
-        # A channel that was never observed has NaN for both.
-        mean = np.nan_to_num(self.scaler.mean_)
+        mean = self.scaler.mean_
         deviation = np.nan_to_num(self.scaler.scale_, nan=1.0)
         shape = (len(sequences), 1, len(mean))
         return np.broadcast_to(mean, shape), np.broadcast_to(deviation, shape)
