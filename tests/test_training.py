@@ -1,0 +1,224 @@
+"""What `fit`, `partial_fit` and the scores do."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
+
+from sklearn_cpc import CPCTransformer
+
+
+def waves(n_samples=40, n_timesteps=80, seed=0):
+    """Sines of many frequencies and phases with a little noise."""
+    rng = np.random.default_rng(seed)
+    frequency = rng.uniform(0.1, 0.6, (n_samples, 1, 1))
+    phase = rng.uniform(0, 6.28, (n_samples, 1, 2))
+    time = np.arange(n_timesteps)[None, :, None]
+    noise = rng.normal(scale=0.1, size=(n_samples, n_timesteps, 2))
+    return np.sin(frequency * time + phase) + noise
+
+
+X = waves()
+
+
+def cpc(**options):
+    options = {
+        "latent_size": 16,
+        "context_size": 16,
+        "max_epochs": 5,
+        "lr": 5e-3,
+    } | options
+    return CPCTransformer(random_state=0, **options)
+
+
+def test_learns_to_predict():
+    fitted, untrained = cpc(max_epochs=30).fit(X), cpc(max_epochs=0).fit(X)
+    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] - 1
+    chance = 1 / 129
+    assert fitted.net_.history[-1]["train_accuracy"] > 5 * chance
+    new = waves(seed=1)
+    assert fitted.score(new) > untrained.score(new) + 1
+
+
+class StopAtOnce(Callback):
+    """Notes how many epochs there would have been."""
+
+    def on_epoch_end(self, net, **kwargs):
+        self.max_epochs_ = net.max_epochs
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "max_epochs"), [(40, 100), (20, 100), (8, 40), (2, 10)]
+)
+def test_auto_epochs_give_200_updates_or_100_epochs(batch_size, max_epochs):
+    stop = StopAtOnce()
+    cpc(max_epochs="auto", batch_size=batch_size, callbacks=[stop]).fit(X)
+    assert stop.max_epochs_ == max_epochs
+
+
+@pytest.mark.parametrize(
+    ("n_timesteps", "skip_steps", "n_ahead"), [(4, 1, 2), (8, 2, 5), (80, 3, 8)]
+)
+def test_auto_steps_follow_the_length(n_timesteps, skip_steps, n_ahead):
+    net = cpc(max_epochs=0).fit(X[:, :n_timesteps]).net_
+    assert net.criterion_.skip_steps == skip_steps
+    assert net.module_.predictor.prediction_steps == n_ahead
+
+
+def test_explicit_steps_are_used():
+    net = cpc(max_epochs=1, prediction_steps=2, skip_steps=0).fit(X).net_
+    assert net.criterion_.skip_steps == 0
+    assert net.module_.predictor.prediction_steps == 2
+
+
+def test_long_sequences_are_cropped_in_training_only():
+    long = waves(4, 700)
+    fitted = cpc(crop_length=100, max_epochs=1, batch_size=7).fit(long)
+    # 7 windows of each: 28 windows in batches of 7.
+    assert fitted.net_.history[-1]["train_batch_count"] == 4
+    assert fitted.downsampling_ == 1
+    assert fitted.transform_steps(long).shape[1] == 700
+
+
+def test_groups_are_split_whole():
+    groups = np.repeat([3, 1, 2, 7], 10)
+    fitted = cpc(early_stopping=True, validation_fraction=0.25, max_epochs=2)
+    fitted.fit(X, groups=groups)
+    assert len(fitted.validation_scores_) == 2
+    assert fitted.net_.history[-1, "batches"] == []
+
+
+@pytest.mark.parametrize("negatives", ["same_group", "same_group_other_sequences"])
+def test_groups_restrict_the_negatives(negatives):
+    groups = np.repeat(list("abcd"), 10)
+    fitted = cpc(negatives=negatives, max_epochs=2, n_negatives="all")
+    fitted.fit(X, groups=groups)
+    other = cpc(max_epochs=2, n_negatives="all").fit(X)
+    assert fitted.loss_curve_[0] < other.loss_curve_[0]
+
+
+def test_negatives_of_other_and_of_the_same_sequence():
+    for negatives, n_candidates in [
+        ("same_sequence", 80),
+        ("other_sequences", 19 * 80 + 1),
+    ]:
+        fitted = cpc(negatives=negatives, n_negatives="all", batch_size=20)
+        history = fitted.fit(X).net_.history
+        assert history[-1]["train_chance"] == pytest.approx(np.log(n_candidates))
+
+
+# ---- going on
+
+
+def test_warm_start_goes_on():
+    fitted = cpc(warm_start=True).fit(X)
+    first = fitted.transform(X)
+    fitted.set_params(max_epochs=3).fit(X)
+    assert fitted.n_epochs_ == 8
+    assert len(fitted.loss_curve_) == 8
+    assert not np.array_equal(fitted.transform(X), first)
+
+
+def test_without_warm_start_a_fit_starts_anew():
+    fitted = cpc().fit(X)
+    first = fitted.transform(X)
+    fitted.fit(X[:20]).fit(X)
+    np.testing.assert_array_equal(fitted.transform(X), first)
+
+
+def test_partial_fit_adds_epochs_and_statistics():
+    fitted = cpc()
+    for part in (X[:20], 5 + X[20:]):
+        fitted.partial_fit(part)
+    assert fitted.n_epochs_ == 2
+    all_steps = np.concatenate([X[:20], 5 + X[20:]]).reshape(-1, 2)
+    np.testing.assert_allclose(fitted._scaling.scaler.mean_, all_steps.mean(0))
+
+
+def test_partial_fit_learns():
+    fitted = cpc()
+    for _ in range(30):
+        fitted.partial_fit(X)
+    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] - 1
+
+
+def test_partial_fit_does_not_touch_an_earlier_copy():
+    fitted = cpc().partial_fit(X)
+    shallow = copy.copy(fitted)
+    before = shallow.transform(X)
+    fitted.partial_fit(X + 3)
+    np.testing.assert_array_equal(shallow.transform(X), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("latent_size", 9), ("context", "conv"), ("prediction_steps", 2)],
+)
+def test_the_shape_of_a_model_cannot_change_as_it_goes_on(name, value):
+    fitted = cpc(warm_start=True).fit(X)
+    before = fitted.transform(X)
+    with pytest.raises(ValueError, match=f"{name} was changed from .* to {value!r}"):
+        fitted.set_params(**{name: value}).fit(X)
+    np.testing.assert_array_equal(fitted.transform(X), before)
+
+
+# ---- copies
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda fitted: pickle.loads(pickle.dumps(fitted))]
+)
+def test_copies_transform_score_and_go_on_alike(copied):
+    fitted = cpc().fit(X)
+    other = copied(fitted)
+    np.testing.assert_array_equal(other.transform(X), fitted.transform(X))
+    assert other.score(X) == fitted.score(X)
+    np.testing.assert_array_equal(
+        other.partial_fit(X).transform(X), fitted.partial_fit(X).transform(X)
+    )
+
+
+# ---- scores
+
+
+def test_score_is_the_mean_of_the_samples_and_at_most_log_1024():
+    fitted = cpc(max_epochs=20).fit(X)
+    scores = fitted.score_samples(X)
+    assert scores.shape == (len(X),)
+    assert fitted.score(X) == pytest.approx(scores.mean())
+    assert (scores <= np.log(1024)).all()
+
+
+def test_score_of_a_sample_does_not_depend_on_the_others():
+    fitted = cpc().fit(X)
+    alone = [fitted.score_samples(x[None])[0] for x in X[:5]]
+    np.testing.assert_allclose(fitted.score_samples(X)[:5], alone, atol=1e-5)
+
+
+def test_noise_scores_lower_than_what_the_model_knows():
+    fitted = cpc(max_epochs=30).fit(X)
+    noise = np.random.default_rng(1).normal(size=X.shape) * X.std()
+    assert fitted.score_samples(noise).max() < fitted.score_samples(X).min()
+
+
+def test_sequences_too_short_to_score():
+    fitted = cpc().fit(X)
+    mixed = [X[0], X[1, :2]]
+    assert fitted.score(mixed) == pytest.approx(fitted.score(mixed[:1]))
+    with pytest.raises(ValueError, match="Sample 1 of X has 2 time steps: nothing"):
+        fitted.score_samples(mixed)
+    with pytest.raises(ValueError, match="Sample 0 of X has 2 time steps"):
+        fitted.score(mixed[1:])
+
+
+# ---- warnings
+
+
+def test_noise_warns_that_nothing_was_learned():
+    noise = np.random.default_rng(0).normal(size=(30, 60, 1))
+    with pytest.warns(ConvergenceWarning, match=r"never left log N = 4\.86.*max_ep"):
+        cpc(max_epochs=60, lr=1e-5, latent_size=4).fit(noise)
