@@ -1,5 +1,6 @@
 """Whatever a user passes, read into checked sequences or refused with a reason."""
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,6 +123,9 @@ def read_sequences(
             "series. Pass one array for each series: "
             "[group.to_numpy() for _, group in X.groupby(level=0)]."
         )
+    array_like = hasattr(X, "__len__") or hasattr(X, "__array__")
+    if not array_like or isinstance(X, str | bytes | Mapping | Set):
+        raise TypeError(f"X is of the type {type(X).__name__}. {FORMS}")
     samples = _one_by_one(X)
     if samples is None:
         sequences = _read_array(estimator, X, channels_first)

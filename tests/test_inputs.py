@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc._inputs import read_sequences
@@ -61,6 +62,8 @@ STACKED_FORMS = {
     "float32": STACKED.astype(np.float32),
     "fortran order": np.asfortranarray(STACKED),
     "list of arrays": list(STACKED),
+    "list of tensors": [torch.tensor(x) for x in STACKED],
+    "tensor": torch.tensor(STACKED),
     "nested lists": STACKED.tolist(),
     "object array of rank 3": STACKED.astype(object),
 }
