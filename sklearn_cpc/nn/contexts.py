@@ -11,7 +11,15 @@ from torch.nn import functional as F
 
 
 class GRUContext(nn.Module):
-    """The paper's autoregressive model: a gated recurrent unit."""
+    """The paper's autoregressive model: a gated recurrent unit.
+
+    Parameters
+    ----------
+    latent_size : int
+        Size of the latents, D.
+    context_size : int
+        Size of the contexts, H.
+    """
 
     def __init__(self, latent_size: int, context_size: int) -> None:
         super().__init__()
@@ -22,7 +30,15 @@ class GRUContext(nn.Module):
 
 
 class LSTMContext(nn.Module):
-    """Long short-term memory; on a CPU up to twice as fast as the GRU."""
+    """Long short-term memory; on a CPU up to twice as fast as the GRU.
+
+    Parameters
+    ----------
+    latent_size : int
+        Size of the latents, D.
+    context_size : int
+        Size of the contexts, H.
+    """
 
     def __init__(self, latent_size: int, context_size: int) -> None:
         super().__init__()
@@ -37,6 +53,13 @@ class ConvContext(nn.Module):
 
     Four blocks with kernel 5 and dilations 1, 2, 4 and 8, as in WaveNet and
     temporal convolutional networks.
+
+    Parameters
+    ----------
+    latent_size : int
+        Size of the latents, D.
+    context_size : int
+        Size of the contexts, H.
     """
 
     kernel_size = 5

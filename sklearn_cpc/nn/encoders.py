@@ -21,6 +21,15 @@ class CausalConv(nn.Module):
     Several `kernel_sizes` share the output channels evenly, so that one layer
     looks at several time scales. All statistics are per step: nothing but the
     left-padded convolution mixes time steps.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels of the input and of the output.
+    kernel_sizes : sequence of int
+        Steps that each branch looks at.
+    stride : int, default=1
+        Input steps for each output step.
     """
 
     def __init__(
@@ -52,7 +61,13 @@ class CausalConv(nn.Module):
 
 
 class ConvStack(nn.Module):
-    """Causal convolutions in sequence; the last one gives the latents."""
+    """Causal convolutions in sequence; the last one gives the latents.
+
+    Parameters
+    ----------
+    convolutions : sequence of CausalConv
+        A ReLU follows each of them.
+    """
 
     def __init__(self, convolutions: Sequence[CausalConv]) -> None:
         super().__init__()
@@ -65,7 +80,18 @@ class ConvStack(nn.Module):
             self.layer_downsamplings.append(self.downsampling)
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the output of every convolution, the latents last."""
+        """Return the output of every convolution.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, T, C)
+            Input.
+
+        Returns
+        -------
+        list of Tensor
+            Shapes (B, ceil(T / layer_downsamplings[i]), D_i), the latents last.
+        """
         outputs = []
         for conv in self.convolutions:
             x = F.relu(conv(x))
@@ -108,7 +134,18 @@ class ConvEncoder(ConvStack):
 
     @classmethod
     def strides_for(cls, n_timesteps: int) -> list[int]:
-        """Return strides of 1, 2 or 4, at least two, the larger ones first."""
+        """Choose the strides for sequences of a length.
+
+        Parameters
+        ----------
+        n_timesteps : int
+            Typical number of time steps.
+
+        Returns
+        -------
+        list of int
+            At least two, each 1, 2 or 4, the larger ones first.
+        """
         factor = 1
         while n_timesteps > cls.max_latents * factor:
             factor *= 2
@@ -124,7 +161,15 @@ class AudioEncoder(ConvStack):
 
     Five convolutions with strides 5, 4, 2, 2, 2 and kernels 10, 8, 4, 4, 4: 100
     latents a second at 16 kHz. Left-padded, with layer norm over channels.
-    `n_timesteps` is accepted for the call shape and unused.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of the input.
+    latent_size : int
+        Size of every layer and of the latents.
+    n_timesteps : int
+        Unused; encoders that adapt to the length need it.
     """
 
     crop_length = 20_480

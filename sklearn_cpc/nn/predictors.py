@@ -4,7 +4,15 @@ from torch import Tensor, nn
 
 
 class LinearPredictor(nn.Module):
-    """A different matrix ``W_k`` for each of the K steps ahead (paper, eq. 3)."""
+    """A different matrix ``W_k`` for each of the K steps ahead (paper, eq. 3).
+
+    Parameters
+    ----------
+    context_size, latent_size : int
+        Size of the contexts and of the latents.
+    prediction_steps : int
+        Number of steps ahead, K.
+    """
 
     def __init__(
         self, context_size: int, latent_size: int, prediction_steps: int
