@@ -120,7 +120,7 @@ class CPCTransformer(BaseCPC):
         The trained net; ``net_.module_`` is the `sklearn_cpc.nn.CPC` model.
     n_features_in_ : int
         Number of time steps for a two-dimensional input, else of channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if all were strings.
     n_channels_in_ : int
         Number of channels of the sequences.

@@ -1,0 +1,32 @@
+"""Sphinx configuration: `sphinx-build -W docs docs/_build/html`."""
+
+import sklearn_cpc
+
+project = "sklearn_cpc"
+author = "sklearn_cpc developers"
+version = release = sklearn_cpc.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build"]
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn_cpc"
+html_theme_options = {"show_prev_next": False}
+
+autosummary_generate = True
+autodoc_default_options = {"members": True, "inherited-members": False}
+default_role = "code"
+numpydoc_class_members_toctree = False
+numpydoc_show_class_members = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "abort_on_example_error": True,
+}

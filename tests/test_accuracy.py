@@ -1,0 +1,24 @@
+"""The promise: better features than raw values and than the untrained model."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "bench_japanese_vowels.py"
+
+
+@pytest.mark.slow
+def test_japanese_vowels():
+    from sklearn_cpc import CPCTransformer
+
+    benchmark = runpy.run_path(str(BENCHMARK))
+    evaluate = benchmark["evaluate"]
+    raw = evaluate(lambda seed: benchmark["PaddedValues"]())
+    untrained = evaluate(lambda seed: CPCTransformer(max_epochs=0, random_state=seed))
+    trained = evaluate(lambda seed: CPCTransformer(random_state=seed))
+    assert np.mean(trained["all_labels"]) >= 0.98
+    few = [np.mean(result["few_labels"]) for result in (raw, untrained, trained)]
+    assert few[2] > max(few[:2])
+    assert max(trained["fit_seconds"]) < 30

@@ -1,0 +1,38 @@
+"""The README shows what is true: its numbers, its example, its commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", re.findall("<!-- results: (.*) -->", README))
+def test_tables_are_those_of_the_benchmarks(name):
+    shown = re.search(f"<!-- results: {name} -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    written = ROOT / "benchmarks" / "results" / f"{name}.md"
+    assert shown[1] == written.read_text(encoding="utf-8")
+
+
+def test_commands_are_one_line_each():
+    for name in ("quickstart", "tests"):
+        (command,) = re.findall(f"<!-- command: {name} -->\n```bash\n(.*)\n```", README)
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+@pytest.mark.slow
+def test_example_runs():
+    (code,) = re.findall("```python\n(.*?)```", README, re.DOTALL)
+    *lines, last = code.strip().splitlines()
+    names = {}
+    exec("\n".join(lines), names)
+    expression, claimed = last.split("  # ")
+    assert eval(expression, names) == pytest.approx(float(claimed), abs=0.015)
+
+
+@pytest.mark.slow
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)]*)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
