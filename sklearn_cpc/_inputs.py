@@ -123,8 +123,9 @@ def read_sequences(
             "series. Pass one array for each series: "
             "[group.to_numpy() for _, group in X.groupby(level=0)]."
         )
-    array_like = any(hasattr(X, name) for name in ("__len__", "__array__", "shape"))
-    if not array_like or isinstance(X, str | bytes | Mapping | Set):
+    array_like = hasattr(X, "__len__") or hasattr(X, "__array__")
+    is_other = not array_like or isinstance(X, str | bytes | Mapping | Set)
+    if is_other and not hasattr(X, "shape"):  # a sparse one: see check_array
         raise TypeError(f"X is of the type {type(X).__name__}. {FORMS}")
     samples = _one_by_one(X)
     if samples is None:
