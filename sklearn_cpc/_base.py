@@ -1,6 +1,5 @@
 """What all CPC estimators share: training, features, score, and how they fail."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -14,27 +13,25 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from ._compat import HasMethods, Interval, StrOptions
-from ._fitting import (
-    check_accelerator,
-    check_groups,
-    new_net,
-    train,
-    warn_if_nothing_learned,
+from ._compat import (
+    CALLBACK_STATE,
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    with_callbacks,
 )
-from ._runtime import autocast_type, torch_threads
+from ._fitting import fit_model
+from ._runtime import run_options, torch_threads
 from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES, PooledFeatures, StepFeatures
 from .nn.negatives import POOLS
 from .nn.pooling import POOLINGS
-from .training.inference import reference_latents, run, score_samples
+from .training.inference import run, score_samples
 from .training.net import CPCNet
 
-# Samples times steps that go through the model at once in transform.
-BATCH_STEPS = 2**17
 
-
-class BaseCPC(TransformerMixin, BaseEstimator):
+class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Base of the CPC estimators; see `CPCTransformer` for the parameters.
 
     A subclass stores its parameters in ``__init__`` and has two hooks: `_read`,
@@ -88,6 +85,7 @@ class BaseCPC(TransformerMixin, BaseEstimator):
     # ---- fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
     def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> "BaseCPC":
         """Learn to tell the future of the sequences from other positions.
 
@@ -109,7 +107,7 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         with self._unchanged_on_failure():
             resume = self.warm_start and hasattr(self, "net_")
             source = self._read(X, reset=not resume)
-            self._train(source, groups, resume, self.max_epochs, schedule=True)
+            self._fit(source, groups, resume, fit_data=(X, y))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -136,46 +134,16 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         with self._unchanged_on_failure():
             resume = hasattr(self, "net_")
             source = self._read(X, reset=not resume, update=True)
-            self._train(source, groups, resume, 1, schedule=False)
+            self._fit(source, groups, resume)
         return self
 
-    def _train(
-        self, source: Any, groups: Any, resume: bool, max_epochs: Any, schedule: bool
-    ) -> None:
-        """Train a new net, or a copy of the one there is, and keep it in the end."""
-        groups = check_groups(self, groups, len(source))
-        check_accelerator(self.accelerator)
+    def _fit(self, source: Any, groups: Any, resume: bool, **options: Any) -> None:
         self._pooling_names()
         with torch_threads(self.n_jobs):
-            if resume:
-                self._check_architecture()
-                net, rng = copy.deepcopy((self.net_, self._rng))
-            else:
-                net, rng = new_net(self, source, self._build_encoder)
-            n_before = len(net.history)
-            batches = train(
-                self, net, rng, source, groups, max_epochs=max_epochs, schedule=schedule
+            fitted = fit_model(
+                self, source, groups, resume, self._build_encoder, **options
             )
-            self._references = reference_latents(
-                net.module_,
-                batches.source,
-                size=batches.crop_length,
-                **self._run_options(batches.crop_length, net.device),
-            )
-        self.net_, self._rng = net, rng
-        self._architecture = self._architecture_parameters()
-        self.device_ = str(net.device)
-        self.downsampling_ = net.module_.downsampling
-        self.receptive_field_ = net.module_.receptive_field
-        self.n_epochs_ = len(net.history)
-        self.loss_curve_ = [float(epoch["train_loss"]) for epoch in net.history]
-        self.validation_scores_ = [
-            float(epoch["valid_score"])
-            for epoch in net.history
-            if "valid_score" in epoch
-        ]
-        if schedule:
-            warn_if_nothing_learned(net.history[n_before:], len(batches))
+        self.__dict__.update(fitted)
 
     # ---- features and scores
 
@@ -297,7 +265,7 @@ class BaseCPC(TransformerMixin, BaseEstimator):
                 self._references,
                 skip_steps=self.net_.criterion_.skip_steps,
                 temperature=self.temperature,
-                **self._run_options(source.lengths.max(), self.device_),
+                **run_options(source.lengths.max(), self.device_, self.precision),
             )
         return scores, source
 
@@ -339,16 +307,9 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         """Yield rows and outputs as arrays, with this estimator's threads."""
         self.net_.module_.eval()
         with torch_threads(self.n_jobs):
-            options = self._run_options(source.lengths.max(), self.device_)
+            options = run_options(source.lengths.max(), self.device_, self.precision)
             for rows, output in run(extract, source, **options):
                 yield rows, output[: len(rows)].cpu().numpy()
-
-    def _run_options(self, longest: int, device: str) -> dict[str, Any]:
-        return {
-            "batch_size": max(1, BATCH_STEPS // int(longest)),
-            "device": device,
-            "autocast": autocast_type(self.precision),
-        }
 
     # ---- checks and choices
 
@@ -363,26 +324,6 @@ class BaseCPC(TransformerMixin, BaseEstimator):
             )
         return names
 
-    def _architecture_parameters(self) -> dict[str, Any]:
-        names = (
-            "encoder",
-            "context",
-            "latent_size",
-            "context_size",
-            "prediction_steps",
-        )
-        return {name: getattr(self, name) for name in names}
-
-    def _check_architecture(self) -> None:
-        """Refuse to go on with a model that has another shape than asked for."""
-        for name, value in self._architecture_parameters().items():
-            if value != self._architecture[name]:
-                raise ValueError(
-                    f"{name} was changed from {self._architecture[name]!r} to "
-                    f"{value!r}, but the fitted model cannot change its shape. Fit "
-                    "with warm_start=False, or set it back."
-                )
-
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:
         """Restore all attributes if the block raises."""
@@ -390,7 +331,8 @@ class BaseCPC(TransformerMixin, BaseEstimator):
         try:
             yield
         except BaseException:
-            self.__dict__ = before
+            state = {k: v for k, v in vars(self).items() if k in CALLBACK_STATE}
+            self.__dict__ = before | state
             raise
 
     def __sklearn_tags__(self) -> Any:

@@ -15,13 +15,14 @@ from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import EarlyStopping
 
-from ._runtime import autocast_type, resolve_device, spawn_seeds
+from ._runtime import autocast_type, resolve_device, run_options, spawn_seeds
 from .nn.checks import output_size
 from .nn.loss import CPCLoss
 from .nn.model import CPC
 from .nn.negatives import WITHOUT_POSITIVE
 from .training.batches import RandomCrops
-from .training.callbacks import CosineSchedule, EpochProgress
+from .training.callbacks import CosineSchedule, EpochProgress, FitTasks
+from .training.inference import reference_latents
 from .training.net import CPCNet
 from .training.validation import Validation
 
@@ -30,8 +31,80 @@ N_UPDATES, MAX_EPOCHS = 200, 100
 # What "auto" is for prediction_steps and skip_steps, where sequences are long
 # enough. The nearest latents share most of their input with the context.
 PREDICTION_STEPS, SKIP_STEPS = 8, 3
+# Parameters that give a model its shape.
+ARCHITECTURE = (
+    "encoder",
+    "context",
+    "latent_size",
+    "context_size",
+    "prediction_steps",
+)
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
+
+
+def fit_model(
+    cpc: Any,
+    source: Any,
+    groups: Any,
+    resume: bool,
+    build_encoder: Callable[[Any, torch.Generator], Any],
+    fit_data: tuple[Any, Any] | None = None,
+) -> dict[str, Any]:
+    """Train a new model, or a copy of the fitted one, and return what it makes.
+
+    Parameters
+    ----------
+    cpc : BaseCPC
+    source : Source
+        The sequences.
+    groups : array-like or None
+        What the user passed.
+    resume : bool
+        Whether to go on with the fitted model.
+    build_encoder : callable
+        ``(source, generator) -> encoder``.
+    fit_data : tuple of X and y, default=None
+        What `fit` got, for scikit-learn's callbacks. None is a `partial_fit`: one
+        epoch at a constant rate.
+
+    Returns
+    -------
+    dict
+        The attributes of the fitted estimator, but for those of the input.
+    """
+    groups = check_groups(cpc, groups, len(source))
+    check_accelerator(cpc.accelerator)
+    if resume:
+        _check_architecture(cpc)
+        net, rng = copy.deepcopy((cpc.net_, cpc._rng))
+    else:
+        net, rng = new_net(cpc, source, build_encoder)
+    n_before = len(net.history)
+    batches, held_out = _batches(cpc, net, rng, source, groups)
+    max_epochs = 1 if fit_data is None else cpc.max_epochs
+    if max_epochs == "auto":
+        max_epochs = min(-(-N_UPDATES // len(batches)), MAX_EPOCHS)
+
+    def fitted_attributes(net: CPCNet) -> dict[str, Any]:
+        return {
+            "_architecture": {name: getattr(cpc, name) for name in ARCHITECTURE},
+            "_rng": rng,
+            **_fitted_attributes(cpc, net, batches),
+        }
+
+    tasks = []
+    if fit_data is not None and hasattr(cpc, "_init_callback_context"):  # 1.9
+        context = cpc._init_callback_context(max_subtasks=max_epochs)
+        context.call_on_fit_task_begin(estimator=cpc, X=fit_data[0], y=fit_data[1])
+        tasks.append(FitTasks(context, cpc, fit_data, fitted_attributes))
+    train(cpc, net, batches, held_out, max_epochs, fit_data is not None, tasks)
+    fitted = fitted_attributes(net)
+    for task in tasks:
+        task.end(task.context, fitted)
+    if fit_data is not None:
+        warn_if_nothing_learned(net.history[n_before:], len(batches))
+    return fitted
 
 
 def new_net(
@@ -83,17 +156,14 @@ def new_net(
     return net.initialize(), np.random.default_rng(batches)
 
 
-def train(
+def _batches(
     cpc: Any,
     net: CPCNet,
     rng: np.random.Generator,
     source: Any,
     groups: np.ndarray | None,
-    *,
-    max_epochs: int | str,
-    schedule: bool,
-) -> RandomCrops:
-    """Train `net` in place with the parameters of `cpc`; return its batches."""
+) -> tuple[RandomCrops, Any]:
+    """Return the batches, and the sequences set aside for validation or None."""
     train, held_out, groups = _split(cpc, source, groups, rng)
     batches = RandomCrops(
         train,
@@ -102,14 +172,26 @@ def train(
         rng=rng,
         groups=groups,
     )
-    if max_epochs == "auto":
-        max_epochs = min(-(-N_UPDATES // len(batches)), MAX_EPOCHS)
+    return batches, held_out
+
+
+def train(
+    cpc: Any,
+    net: CPCNet,
+    batches: RandomCrops,
+    held_out: Any,
+    max_epochs: int,
+    schedule: bool,
+    tasks: list[FitTasks],
+) -> None:
+    """Train `net` in place with the parameters of `cpc`."""
     net.max_epochs = max_epochs
     net.set_params(lr=cpc.lr, optimizer__weight_decay=cpc.weight_decay)
     for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
         if getattr(cpc, name) != "auto":  # what that is was settled with the model
             setattr(net.criterion_, name, getattr(cpc, name))
-    net.callbacks = _callbacks(cpc, schedule)
+    callbacks = _callbacks(cpc, schedule)
+    net.callbacks = tasks + callbacks
     net.initialize_callbacks()
     validation = None
     if held_out is not None:
@@ -121,8 +203,39 @@ def train(
     net.accelerator = cpc.accelerator
     if max_epochs:
         net.partial_fit((batches, validation))
-    net.accelerator = None  # a process's own; not part of the model
-    return batches
+    # Not part of the model: a process's own, and what holds the training data.
+    net.accelerator = None
+    net.callbacks = callbacks
+    net.callbacks_ = [pair for pair in net.callbacks_ if pair[1] not in tasks]
+
+
+def _fitted_attributes(cpc: Any, net: CPCNet, batches: RandomCrops) -> dict[str, Any]:
+    model, device = net.module_, str(net.device)
+    options = run_options(batches.crop_length, device, cpc.precision)
+    valid_scores = [epoch.get("valid_score") for epoch in net.history]
+    return {
+        "net_": net,
+        "device_": device,
+        "downsampling_": model.downsampling,
+        "receptive_field_": model.receptive_field,
+        "n_epochs_": len(net.history),
+        "loss_curve_": [float(epoch["train_loss"]) for epoch in net.history],
+        "validation_scores_": [float(s) for s in valid_scores if s is not None],
+        "_references": reference_latents(
+            model, batches.source, size=batches.crop_length, **options
+        ),
+    }
+
+
+def _check_architecture(cpc: Any) -> None:
+    """Refuse to go on with a model that has another shape than asked for."""
+    for name, value in cpc._architecture.items():
+        if getattr(cpc, name) != value:
+            raise ValueError(
+                f"{name} was changed from {value!r} to {getattr(cpc, name)!r}, but the "
+                "fitted model cannot change its shape. Fit with warm_start=False, or "
+                "set it back."
+            )
 
 
 def _split(cpc: Any, source: Any, groups: Any, rng: Any) -> tuple[Any, Any, Any]:
@@ -193,7 +306,7 @@ def warn_if_nothing_learned(history: Any, n_batches: int) -> None:
             "(max_epochs), use a higher lr, or predict nearer steps "
             "(prediction_steps, skip_steps). Noise cannot be predicted at all.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=7,
         )
 
 

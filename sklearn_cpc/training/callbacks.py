@@ -1,6 +1,8 @@
 """Callbacks of the training loop."""
 
+import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -27,6 +29,59 @@ class EpochProgress(Callback):
         """Leave it as it is; an open bar could not be pickled."""
         self.bar_.close()
         del self.bar_
+
+
+class FitTasks(Callback):
+    """Make every epoch a task of scikit-learn's callbacks (1.9 and later).
+
+    Parameters
+    ----------
+    context : sklearn.callback.CallbackContext
+        The task that `fit` is.
+    estimator : BaseEstimator
+        Passed to the callbacks.
+    fit_data : tuple of X and y
+        Likewise.
+    fitted_attributes : callable
+        ``net -> dict`` of what makes a fitted estimator; called if one is asked for.
+    """
+
+    def __init__(
+        self,
+        context: Any,
+        estimator: Any,
+        fit_data: tuple[Any, Any],
+        fitted_attributes: Callable[[Any], dict[str, Any]],
+    ) -> None:
+        self.context = context
+        self.estimator = estimator
+        self.X, self.y = fit_data
+        self.fitted_attributes = fitted_attributes
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Begin a task."""
+        self.task_ = self.context.subcontext(task_name="epoch")
+        self.task_.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """End it; stop, in skorch's way, if a callback wants to."""
+
+        def attributes() -> dict[str, Any]:
+            kept = copy.copy(net)  # the callback may keep it, the training goes on
+            kept.module_ = copy.deepcopy(net.module_)
+            return self.fitted_attributes(kept)
+
+        if self.end(self.task_, attributes):
+            raise KeyboardInterrupt
+
+    def end(self, task: Any, attributes: Any) -> bool:
+        """End a task with what makes a fitted estimator."""
+        return task.call_on_fit_task_end(
+            estimator=self.estimator,
+            X=self.X,
+            y=self.y,
+            reconstruction_attributes=attributes,
+        )
 
 
 class CosineSchedule(Callback):
