@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..nn.loss import positive_positions
+from ..nn.masks import latent_lengths
 from ..nn.model import CPC
 from .batches import Source, even_batches
 
@@ -19,6 +19,8 @@ from .batches import Source, even_batches
 MIN_ROWS, MIN_ROWS_STEPS = 4, 4096
 # Candidates that a score stands for: it is at most log(1024) = 6.93 nats.
 SCORE_CANDIDATES = 1024
+# Anchors scored at once: memory does not grow with the length of a sequence.
+SCORE_ANCHORS = 1024
 # Latents that stand for all others in a score, and sequences they come from.
 N_REFERENCES, N_REFERENCE_ROWS = 256, 64
 # A reference this close to the positive is taken for the positive itself.
@@ -148,27 +150,53 @@ def score_samples(
         NaN for a sequence that is too short for a single prediction.
     """
     model.eval()
-    scores = np.full(len(source.lengths), np.nan)
-    for rows, (z, _, predictions, lengths) in run(model, source, **run_options):
-        _, n_steps, n_ahead, _ = predictions.shape
-        position, valid = positive_positions(lengths, n_steps, n_ahead, skip_steps)
-        position, valid = position.to(z.device), valid.to(z.device)  # (B, T', K)
-        references = references.to(z.device)
-        z = F.normalize(z.float(), dim=-1).flatten(0, 1)  # (B T', D)
-        predictions = F.normalize(predictions.float(), dim=-1)  # (B, T', K, D)
-        for i, row in enumerate(rows):
-            if not valid[i].any():
-                continue
-            p, positive = predictions[i][valid[i]], z[position[i][valid[i]]]  # (M, D)
+    references = references.to(run_options["device"])
+
+    def mean_losses(x: Tensor, lengths: Tensor) -> list[float]:
+        z = model.encoder(x)  # (B, T', D)
+        c = model.context(z)  # (B, T', H)
+        n_latents = latent_lengths(lengths, model.downsampling).tolist()
+        return [
+            _mean_loss(model, z[i, :n], c[i, :n], references, skip_steps, temperature)
+            for i, n in enumerate(n_latents)
+        ]
+
+    scores = np.empty(len(source.lengths))
+    for rows, losses in run(mean_losses, source, **run_options):
+        scores[rows] = math.log(SCORE_CANDIDATES) - np.array(losses[: len(rows)])
+    return scores
+
+
+def _mean_loss(
+    model: CPC,
+    z: Tensor,
+    c: Tensor,
+    references: Tensor,
+    skip_steps: int,
+    temperature: float,
+) -> float:
+    """Return the mean loss of one sequence; NaN if there is nothing to predict."""
+    total, n_pairs = 0.0, 0
+    for start in range(0, len(c), SCORE_ANCHORS):
+        predictions = model.predictor(c[start : start + SCORE_ANCHORS])  # (A, K, D)
+        n_anchors, n_ahead, _ = predictions.shape
+        anchor = torch.arange(start, start + n_anchors, device=z.device)
+        ahead = torch.arange(n_ahead, device=z.device) + 1 + skip_steps
+        target = anchor[:, None] + ahead  # (A, K)
+        valid = target < len(z)
+        with torch.autocast(z.device.type, enabled=False):
+            p = F.normalize(predictions[valid].float(), dim=-1)  # (M, D)
+            positive = F.normalize(z[target[valid]].float(), dim=-1)  # (M, D)
+            # A comparison of latents, not of scores: is the reference the positive?
             is_positive = positive @ references.T > SAME  # (M, R)
-            logits = (p @ references.T / temperature).masked_fill(
-                is_positive, -torch.inf
-            )
+            logits = p @ references.T / temperature
+            logits.masked_fill_(is_positive, -torch.inf)
             n_negatives = (~is_positive).sum(-1)
             mean = logits.logsumexp(-1) - n_negatives.log()
             score = (p * positive).sum(-1) / temperature
             # Where no reference differs from the positive, guessing is all one can.
             margin = torch.where(n_negatives > 0, mean - score, 0.0)
             loss = F.softplus(math.log(SCORE_CANDIDATES - 1) + margin)
-            scores[row] = math.log(SCORE_CANDIDATES) - float(loss.mean())
-    return scores
+        total += float(loss.double().sum())
+        n_pairs += len(loss)
+    return total / n_pairs if n_pairs else math.nan

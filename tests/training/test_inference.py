@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from sklearn_cpc._inputs import Sequences
 from sklearn_cpc._scaling import NoScaling, ScaledSequences
 from sklearn_cpc.nn import CPC
+from sklearn_cpc.training import inference
 from sklearn_cpc.training.inference import reference_latents, run, score_samples
 
 LENGTHS = np.array([12, 5, 30, 2, 9])
@@ -76,7 +77,11 @@ def test_at_most_256_references():
 
 
 @pytest.mark.parametrize("skip_steps", [0, 2])
-def test_scores_equal_a_loop_over_the_definition(source, model, skip_steps):
+@pytest.mark.parametrize("n_anchors", [3, 1024])
+def test_scores_equal_a_loop_over_the_definition(
+    monkeypatch, source, model, skip_steps, n_anchors
+):
+    monkeypatch.setattr(inference, "SCORE_ANCHORS", n_anchors)
     references = reference_latents(model, source, size=4, **OPTIONS)
     scores = score_samples(
         model, source, references, skip_steps=skip_steps, temperature=0.2, **OPTIONS
