@@ -27,8 +27,9 @@ from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES, PooledFeatures, StepFeatures
 from .nn.negatives import POOLS
 from .nn.pooling import POOLINGS
-from .training.inference import run, score_samples
+from .training.inference import run
 from .training.net import CPCNet
+from .training.scores import contrastive_accuracy, score_samples
 
 
 class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
@@ -160,8 +161,7 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_features_out), float32
             Named by `get_feature_names_out`.
         """
-        check_is_fitted(self)
-        source = self._read(X, reset=False)
+        source = self._read_fitted(X)
         extract = PooledFeatures(
             self.net_.module_, self.features, self._pooling_names()
         )
@@ -188,8 +188,7 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             With ``n_steps = ceil(n_timesteps / downsampling_)``. For a list, or
             where lengths differ, a list of arrays (n_steps_i, n_features_out).
         """
-        check_is_fitted(self)
-        source = self._read(X, reset=False)
+        source = self._read_fitted(X)
         extract = StepFeatures(self.net_.module_, self.features)
         steps: list[Any] = [None] * len(source)
         n_steps = -(-source.lengths // self.downsampling_)
@@ -254,20 +253,50 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             raise ValueError(self._nothing_to_predict(0, source.lengths[0]))
         return float(np.nanmean(scores))
 
+    def contrastive_accuracy(self, X: Any) -> np.ndarray:
+        """Return how often the latent that came resembles its prediction most.
+
+        Each prediction is compared with the latent that came and with 256 latents
+        of the training sequences; guessing would be right in 0.4 % of cases. An
+        accuracy near 1 at all steps means that the task is too easy, near 0 that
+        these steps cannot be predicted.
+
+        Parameters
+        ----------
+        X : array, list or frame
+            The sequences, in any of the forms the class accepts.
+
+        Returns
+        -------
+        ndarray of shape (prediction_steps,), float64
+            For each step ahead, the nearest first; NaN where no sequence is long
+            enough.
+        """
+        return self._compare(contrastive_accuracy, self._read_fitted(X))
+
     def _scores(self, X: Any) -> tuple[np.ndarray, Any]:
         """Return the score of each sequence, NaN where it is too short, and them."""
-        check_is_fitted(self)
-        source = self._read(X, reset=False)
+        source = self._read_fitted(X)
+        return self._compare(
+            score_samples, source, temperature=self.temperature
+        ), source
+
+    def _compare(self, function: Any, source: Any, **options: Any) -> np.ndarray:
+        """Return `function` of the sequences and of the latents to compare with."""
+        run = run_options(source.lengths.max(), self.device_, self.precision)
         with torch_threads(self.n_jobs):
-            scores = score_samples(
+            return function(
                 self.net_.module_,
                 source,
                 self._references,
                 skip_steps=self.net_.criterion_.skip_steps,
-                temperature=self.temperature,
-                **run_options(source.lengths.max(), self.device_, self.precision),
+                **options,
+                **run,
             )
-        return scores, source
+
+    def _read_fitted(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self._read(X, reset=False)
 
     def _nothing_to_predict(self, row: int, length: int) -> str:
         first = self.net_.criterion_.skip_steps + 1

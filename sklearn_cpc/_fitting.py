@@ -4,17 +4,16 @@ The functions read the parameters of the estimator, `cpc`, and write nothing on 
 """
 
 import copy
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import EarlyStopping
 
+from ._diagnostics import warn_if_failed, warn_if_trivial
 from ._runtime import autocast_type, resolve_device, run_options, spawn_seeds
 from .nn.checks import output_size
 from .nn.loss import CPCLoss
@@ -22,8 +21,8 @@ from .nn.model import CPC
 from .nn.negatives import WITHOUT_POSITIVE
 from .training.batches import RandomCrops
 from .training.callbacks import CosineSchedule, EpochProgress, FitTasks
-from .training.inference import reference_latents
 from .training.net import CPCNet
+from .training.scores import reference_latents
 from .training.validation import Validation
 
 # What max_epochs="auto" aims at: small sets need updates, not epochs.
@@ -93,6 +92,17 @@ def fit_model(
             **_fitted_attributes(cpc, net, batches),
         }
 
+    for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
+        if getattr(cpc, name) != "auto":  # what that is was settled with the model
+            setattr(net.criterion_, name, getattr(cpc, name))
+    if max_epochs:
+        model, skip_steps = net.module_, net.criterion_.skip_steps
+        warn_if_trivial(
+            model.receptive_field,
+            model.downsampling,
+            skip_steps,
+            model.prediction_steps,
+        )
     tasks = []
     if fit_data is not None and hasattr(cpc, "_init_callback_context"):  # 1.9
         context = cpc._init_callback_context(max_subtasks=max_epochs)
@@ -103,7 +113,8 @@ def fit_model(
     for task in tasks:
         task.end(task.context, fitted)
     if fit_data is not None:
-        warn_if_nothing_learned(net.history[n_before:], len(batches))
+        latents = fitted["_references"].numpy()
+        warn_if_failed(net.history[n_before:], len(batches), latents)
     return fitted
 
 
@@ -187,9 +198,6 @@ def train(
     """Train `net` in place with the parameters of `cpc`."""
     net.max_epochs = max_epochs
     net.set_params(lr=cpc.lr, optimizer__weight_decay=cpc.weight_decay)
-    for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
-        if getattr(cpc, name) != "auto":  # what that is was settled with the model
-            setattr(net.criterion_, name, getattr(cpc, name))
     callbacks = _callbacks(cpc, schedule)
     net.callbacks = tasks + callbacks
     net.initialize_callbacks()
@@ -292,22 +300,6 @@ def check_accelerator(accelerator: Any) -> None:
                 f"accelerator has {name}={number}, but training runs in one process "
                 "and updates after every batch: use an Accelerator with 1."
             )
-
-
-def warn_if_nothing_learned(history: Any, n_batches: int) -> None:
-    """Warn if the loss stayed where guessing would be."""
-    if len(history) * n_batches < N_UPDATES // 4:
-        return
-    best = min(history, key=lambda epoch: epoch["train_loss"])
-    if best["train_loss"] > 0.99 * best["train_chance"]:
-        warnings.warn(
-            f"The loss never left log N = {best['train_chance']:.2f}, which is "
-            f"guessing (best epoch {best['train_loss']:.2f}). Train longer "
-            "(max_epochs), use a higher lr, or predict nearer steps "
-            "(prediction_steps, skip_steps). Noise cannot be predicted at all.",
-            ConvergenceWarning,
-            stacklevel=7,
-        )
 
 
 def check_groups(cpc: Any, groups: Any, n_samples: int) -> np.ndarray | None:

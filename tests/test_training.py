@@ -2,9 +2,11 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
@@ -71,9 +73,9 @@ def test_auto_steps_follow_the_length(n_timesteps, skip_steps, n_ahead):
 
 
 def test_explicit_steps_are_used():
-    net = cpc(max_epochs=1, prediction_steps=2, skip_steps=0).fit(X).net_
+    net = cpc(max_epochs=1, prediction_steps=5, skip_steps=0).fit(X).net_
     assert net.criterion_.skip_steps == 0
-    assert net.module_.predictor.prediction_steps == 2
+    assert net.module_.prediction_steps == 5
 
 
 def test_long_sequences_are_cropped_in_training_only():
@@ -216,6 +218,16 @@ def test_sequences_too_short_to_score():
         fitted.score(mixed[1:])
 
 
+def test_near_steps_are_easier_to_tell_than_far_ones():
+    fitted = cpc(max_epochs=30, prediction_steps=8).fit(X)
+    accuracy = fitted.contrastive_accuracy(X)
+    assert accuracy.shape == (8,)
+    assert 10 / 257 < accuracy.mean() < 1
+    assert accuracy[:2].mean() > accuracy[-2:].mean()
+    untrained = cpc(max_epochs=0, prediction_steps=8).fit(X)
+    assert untrained.contrastive_accuracy(X).max() < 5 / 257
+
+
 # ---- warnings
 
 
@@ -226,3 +238,56 @@ def test_noise_warns_that_nothing_was_learned():
         cpc(max_epochs=60, lr=1e-5, latent_size=4).fit(noise)
     if with_callbacks.__module__.startswith("sklearn."):  # else a level is missing
         assert caught[0].filename == __file__
+
+
+class Constant(torch.nn.Module):
+    """An encoder that has collapsed."""
+
+    def __init__(self):
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return self.value.expand(*x.shape[:2], 3)
+
+
+def test_a_collapse_warns():
+    with pytest.warns(ConvergenceWarning, match="latents collapsed: .* Use a lower lr"):
+        cpc(encoder=Constant(), max_epochs=60).fit(X)
+
+
+class Explode(Callback):
+    """Spoil the weights after some epochs."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == 40:
+            with torch.no_grad():
+                for parameter in net.module_.predictor.parameters():
+                    parameter.mul_(-1)
+
+
+def test_a_divergence_warns():
+    message = r"diverged: the loss had come down to .*, but ended at .* log N = 4\.86"
+    with pytest.warns(ConvergenceWarning, match=message):
+        cpc(max_epochs=40, callbacks=[Explode()]).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [
+        ({"skip_steps": 0, "prediction_steps": 1}, True),
+        ({"skip_steps": 2, "prediction_steps": 1}, True),
+        ({"skip_steps": 3, "prediction_steps": 1}, False),
+        ({"skip_steps": 0, "prediction_steps": 4}, False),
+        ({"skip_steps": 0, "prediction_steps": 1, "max_epochs": 0}, False),
+    ],
+)
+def test_targets_that_are_nearly_copies_warn(options, warns):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted = cpc(**options).fit(X)
+    assert fitted.receptive_field_ == 35
+    messages = [str(w.message) for w in caught if "too easy" in str(w.message)]
+    assert bool(messages) == warns
+    if options["skip_steps"] == 0 and warns:
+        assert "shares 97% of the 35 time steps" in messages[0]

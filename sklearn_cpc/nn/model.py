@@ -1,6 +1,6 @@
 """The CPC model: encoder, context network and predictor, wired together."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class CPC(nn.Module):
     context : nn.Module
         ``(B, T', D) -> (B, T', H)``, causal.
     predictor : nn.Module
-        ``(B, T', H) -> (B, T', K, D)``.
+        ``(B, T', H) -> (B, T', K, D)``. Its attribute `prediction_steps` is K.
 
     See Also
     --------
@@ -120,6 +120,12 @@ class CPC(nn.Module):
     def receptive_field(self) -> int | None:
         """Input steps that one latent depends on; None if a module does not say."""
         return getattr(self.encoder, "receptive_field", None)
+
+    @property
+    def prediction_steps(self) -> int:
+        """Number of steps ahead that are predicted."""
+        steps: Any = self.predictor.prediction_steps
+        return steps
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> CPCOutput:
         if lengths is None:

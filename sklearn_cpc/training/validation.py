@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .batches import RandomCrops, Source
-from .inference import reference_latents, score_samples
+from .scores import reference_latents, score_samples
 
 BATCH_SIZE = 32
 
@@ -22,7 +22,7 @@ class Validation:
     source : Source
         What was set aside.
     options : dict
-        Further ones of `sklearn_cpc.training.inference.score_samples`.
+        Further ones of `sklearn_cpc.training.scores.score_samples`.
     """
 
     batches: RandomCrops

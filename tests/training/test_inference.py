@@ -1,15 +1,10 @@
-import math
-
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from sklearn_cpc._inputs import Sequences
 from sklearn_cpc._scaling import NoScaling, ScaledSequences
-from sklearn_cpc.nn import CPC
-from sklearn_cpc.training import inference
-from sklearn_cpc.training.inference import reference_latents, run, score_samples
+from sklearn_cpc.training.inference import run
 
 LENGTHS = np.array([12, 5, 30, 2, 9])
 OPTIONS = {"batch_size": 2, "device": "cpu", "autocast": None}
@@ -20,18 +15,6 @@ def source():
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(n, 2)) for n in LENGTHS]
     return ScaledSequences.of(Sequences(arrays, LENGTHS, "list"), NoScaling())
-
-
-@pytest.fixture
-def model():
-    return CPC.build(
-        n_channels=2,
-        n_timesteps=30,
-        latent_size=6,
-        context_size=5,
-        prediction_steps=3,
-        generator=torch.Generator().manual_seed(0),
-    ).eval()
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
@@ -51,75 +34,3 @@ def test_run_leaves_the_mode_of_torch_to_the_caller(source):
     for _ in run(lambda x, lengths: x, source, **OPTIONS):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
-
-
-def test_references_are_latents_of_valid_steps(source, model):
-    references = reference_latents(model, source, size=10, **OPTIONS)
-    expected = torch.cat(
-        [
-            F.normalize(
-                model.encoder(torch.tensor(x[None, :10], dtype=torch.float32)), dim=-1
-            )[0]
-            for x in source.sequences.arrays
-        ]
-    )
-    assert references.shape == (10 + 5 + 10 + 2 + 9, 6)
-    distance = torch.cdist(references, expected.detach()).min(1).values
-    assert distance.max() < 1e-3
-
-
-def test_at_most_256_references():
-    lengths = np.full(80, 40)
-    arrays = np.random.default_rng(0).normal(size=(80, 40, 2))
-    source = ScaledSequences.of(Sequences(arrays, lengths, "array"), NoScaling())
-    model = CPC.build(n_channels=2, n_timesteps=40, latent_size=4)
-    assert reference_latents(model, source, size=40, **OPTIONS).shape == (256, 4)
-
-
-@pytest.mark.parametrize("skip_steps", [0, 2])
-@pytest.mark.parametrize("n_anchors", [3, 1024])
-def test_scores_equal_a_loop_over_the_definition(
-    monkeypatch, source, model, skip_steps, n_anchors
-):
-    monkeypatch.setattr(inference, "SCORE_ANCHORS", n_anchors)
-    references = reference_latents(model, source, size=4, **OPTIONS)
-    scores = score_samples(
-        model, source, references, skip_steps=skip_steps, temperature=0.2, **OPTIONS
-    )
-    for row, x in enumerate(source.sequences.arrays):
-        with torch.no_grad():
-            z, _, predictions, _ = model(torch.tensor(x[None], dtype=torch.float32))
-        z, predictions = (
-            F.normalize(z[0], dim=-1),
-            F.normalize(predictions[0], dim=-1),
-        )
-        losses = []
-        for t in range(len(x)):
-            for k in range(3):
-                target = t + k + 1 + skip_steps
-                if target >= len(x):
-                    continue
-                positive = (predictions[t, k] @ z[target] / 0.2).double().exp()
-                negatives = [
-                    (predictions[t, k] @ r / 0.2).double().exp()
-                    for r in references
-                    if r @ z[target] < 1 - 1e-6
-                ]
-                total = positive + 1023 * sum(negatives) / len(negatives)
-                losses.append(float(total.log() - positive.log()))
-        if losses:
-            expected = math.log(1024) - np.mean(losses)
-            assert scores[row] == pytest.approx(expected, abs=1e-4)
-        else:
-            assert np.isnan(scores[row])
-
-
-def test_score_where_nothing_differs_from_the_positive_is_guessing(model):
-    arrays = np.zeros((3, 20, 2))
-    source = ScaledSequences.of(Sequences(arrays, np.full(3, 20), "array"), NoScaling())
-    model.encoder = torch.nn.Linear(2, 6)  # without memory: all latents are equal
-    references = reference_latents(model, source, size=20, **OPTIONS)
-    scores = score_samples(
-        model, source, references, skip_steps=0, temperature=0.1, **OPTIONS
-    )
-    np.testing.assert_allclose(scores, 0, atol=1e-5)
