@@ -113,7 +113,7 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, *, groups: Any = None) -> "BaseCPC":
-        """Train for one epoch on some more sequences, at a constant rate.
+        """Train for one epoch on some more sequences.
 
         The first call builds the model: its strides follow the lengths of the
         sequences it sees.

@@ -20,7 +20,7 @@ from .nn.loss import CPCLoss
 from .nn.model import CPC
 from .nn.negatives import WITHOUT_POSITIVE
 from .training.batches import RandomCrops
-from .training.callbacks import CosineSchedule, EpochProgress, FitTasks
+from .training.callbacks import EpochProgress, FitTasks, WarmUp
 from .training.net import CPCNet
 from .training.scores import reference_latents
 from .training.validation import Validation
@@ -65,7 +65,7 @@ def fit_model(
         ``(source, generator) -> encoder``.
     fit_data : tuple of X and y, default=None
         What `fit` got, for scikit-learn's callbacks. None is a `partial_fit`: one
-        epoch at a constant rate.
+        epoch.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def fit_model(
         context = cpc._init_callback_context(max_subtasks=max_epochs)
         context.call_on_fit_task_begin(estimator=cpc, X=fit_data[0], y=fit_data[1])
         tasks.append(FitTasks(context, cpc, fit_data, fitted_attributes))
-    train(cpc, net, batches, held_out, max_epochs, fit_data is not None, tasks)
+    train(cpc, net, batches, held_out, max_epochs, tasks)
     fitted = fitted_attributes(net)
     for task in tasks:
         task.end(task.context, fitted)
@@ -192,13 +192,12 @@ def train(
     batches: RandomCrops,
     held_out: Any,
     max_epochs: int,
-    schedule: bool,
     tasks: list[FitTasks],
 ) -> None:
     """Train `net` in place with the parameters of `cpc`."""
     net.max_epochs = max_epochs
     net.set_params(lr=cpc.lr, optimizer__weight_decay=cpc.weight_decay)
-    callbacks = _callbacks(cpc, schedule)
+    callbacks = _callbacks(cpc)
     net.callbacks = tasks + callbacks
     net.initialize_callbacks()
     validation = None
@@ -268,11 +267,9 @@ def _split(cpc: Any, source: Any, groups: Any, rng: Any) -> tuple[Any, Any, Any]
     return source.take(train), source.take(valid), train_groups
 
 
-def _callbacks(cpc: Any, schedule: bool) -> list[Any]:
+def _callbacks(cpc: Any) -> list[Any]:
     """Return what runs along with the training."""
-    callbacks: list[Any] = []
-    if schedule:
-        callbacks.append(("schedule", CosineSchedule()))
+    callbacks: list[Any] = [("warm_up", WarmUp())]
     if cpc.verbose:
         callbacks.append(("progress", EpochProgress()))
     callbacks += cpc.callbacks or []

@@ -82,8 +82,7 @@ class CPCTransformer(BaseCPC):
     batch_size : int, default=32
         Sequences, or windows of them, of one update.
     lr : float, default=5e-4
-        Highest learning rate of AdamW; it rises over the first tenth of the
-        updates and falls to zero.
+        Learning rate of AdamW, after a rise over the first 20 updates.
     weight_decay : float, default=0.01
         Weight decay of AdamW.
     validation_fraction : float, default=0.1
@@ -106,7 +105,9 @@ class CPCTransformer(BaseCPC):
         Threads of torch during training and transforming, restored afterwards;
         -1 is all cores, None leaves torch's own number.
     warm_start : bool, default=False
-        Whether `fit` goes on with the fitted model, with its scaling as it was.
+        Whether `fit` goes on with the fitted model, with its scaling as it was, for
+        `max_epochs` more: without `early_stopping`, exactly where a longer fit
+        would be.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, batches, crops, negatives and the validation
         part. With an int, results are equal bit by bit on one device with the

@@ -24,6 +24,10 @@ def waves(n_samples=40, n_timesteps=80, seed=0):
     return np.sin(frequency * time + phase) + noise
 
 
+def repickled(fitted):
+    return pickle.loads(pickle.dumps(fitted))
+
+
 X = waves()
 
 
@@ -126,6 +130,24 @@ def test_warm_start_goes_on():
     assert not np.array_equal(fitted.transform(X), first)
 
 
+@pytest.mark.parametrize("pause", [copy.deepcopy, repickled])
+def test_a_warm_start_is_exactly_where_a_longer_fit_would_be(pause):
+    options = {"batch_size": 8, "warm_start": True}  # the pause is within the warm-up
+    parts = cpc(max_epochs=2, **options).fit(X)
+    parts = pause(parts).set_params(max_epochs=5).fit(X)
+    whole = cpc(max_epochs=7, **options).fit(X)
+    assert parts.loss_curve_ == whole.loss_curve_
+    np.testing.assert_array_equal(parts.transform(X), whole.transform(X))
+
+
+def test_epochs_of_partial_fit_are_those_of_fit():
+    parts = cpc(scaling=None)
+    for _ in range(5):
+        parts.partial_fit(X)
+    whole = cpc(scaling=None, max_epochs=5).fit(X)
+    np.testing.assert_array_equal(parts.transform(X), whole.transform(X))
+
+
 def test_without_warm_start_a_fit_starts_anew():
     fitted = cpc().fit(X)
     first = fitted.transform(X)
@@ -172,9 +194,7 @@ def test_the_shape_of_a_model_cannot_change_as_it_goes_on(name, value):
 # ---- copies
 
 
-@pytest.mark.parametrize(
-    "copied", [copy.deepcopy, lambda fitted: pickle.loads(pickle.dumps(fitted))]
-)
+@pytest.mark.parametrize("copied", [copy.deepcopy, repickled])
 def test_copies_transform_score_and_go_on_alike(copied):
     fitted = cpc().fit(X)
     other = copied(fitted)

@@ -1,7 +1,6 @@
 """Callbacks of the training loop."""
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -84,32 +83,27 @@ class FitTasks(Callback):
         )
 
 
-class CosineSchedule(Callback):
-    """Linear warm-up, then half a cosine down to zero, update by update.
+class WarmUp(Callback):
+    """Let the learning rate rise over the first updates of a model, then stay.
+
+    What an update does depends only on the updates before it, not on how many are
+    to come: training that goes on later is where a longer one would be.
 
     Parameters
     ----------
-    warmup : float, default=0.1
-        Part of all updates over which the learning rate rises.
+    n_updates : int, default=20
+        Updates until the full rate, from the first one of the model.
     """
 
-    def __init__(self, warmup: float = 0.1) -> None:
-        self.warmup = warmup
+    def __init__(self, n_updates: int = 20) -> None:
+        self.n_updates = n_updates
 
-    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
-        """Count the updates to come; `X` holds the batches of an epoch."""
-        self.n_updates_ = net.max_epochs * len(X[0])
-        self.update_ = 0
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Count the updates of earlier fits."""
+        self.update_ = sum(epoch["train_batch_count"] for epoch in net.history)
 
     def on_batch_begin(self, net: Any, training: bool = True, **kwargs: Any) -> None:
         """Set the learning rate of this update."""
-        n_warmup = max(1, round(self.warmup * self.n_updates_))
-        progress = (self.update_ - n_warmup) / max(1, self.n_updates_ - n_warmup)
-        factor = (
-            (self.update_ + 1) / n_warmup
-            if self.update_ < n_warmup
-            else (1 + math.cos(math.pi * progress)) / 2
-        )
-        for group in net.optimizer_.param_groups:
-            group["lr"] = net.lr * factor
         self.update_ += 1
+        for group in net.optimizer_.param_groups:
+            group["lr"] = net.lr * min(1, self.update_ / self.n_updates)

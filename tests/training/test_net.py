@@ -38,20 +38,14 @@ def test_history_has_loss_accuracy_and_chance(X):
         assert epoch["batches"] == []
 
 
-def test_rate_rises_over_a_tenth_and_falls_to_zero(X):
+def test_rate_rises_over_20_updates_of_all_fits_and_stays(X):
     note = RatesOfUpdates()
-    cpc(max_epochs=20, batch_size=10, lr=0.01, callbacks=[note]).fit(X)
-    rates = np.array(note.rates_)
-    assert len(rates) == 40
-    np.testing.assert_allclose(rates[:4], 0.01 * np.arange(1, 5) / 4)
-    assert (np.diff(rates[4:]) < 0).all()
-    assert rates[-1] < 0.01 * 0.01
-
-
-def test_partial_fit_has_a_constant_rate(X):
-    note = RatesOfUpdates()
-    estimator = cpc(batch_size=10, lr=0.003, callbacks=[note]).partial_fit(X)
-    assert note.rates_ == [0.003, 0.003]
+    options = {"batch_size": 10, "lr": 0.01, "callbacks": [note]}
+    estimator = cpc(max_epochs=6, warm_start=True, **options).fit(X)
+    np.testing.assert_allclose(note.rates_, 0.01 * np.arange(1, 13) / 20)
+    estimator.set_params(max_epochs=5).fit(X)
+    expected = 0.01 * np.minimum(np.arange(13, 23) / 20, 1)
+    np.testing.assert_allclose(note.rates_, expected)
     estimator.set_params(lr=0.001).partial_fit(X)
     assert note.rates_ == [0.001, 0.001]
 
