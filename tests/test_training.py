@@ -85,7 +85,7 @@ def test_explicit_steps_are_used():
 def test_long_sequences_are_cropped_in_training_only():
     long = waves(4, 700)
     fitted = cpc(crop_length=100, max_epochs=1, batch_size=7).fit(long)
-    # 7 windows of each: 28 windows in batches of 7.
+    # 7 windows of each, side by side: 28 windows in batches of 7.
     assert fitted.net_.history[-1]["train_batch_count"] == 4
     assert fitted.downsampling_ == 1
     assert fitted.transform_steps(long).shape[1] == 700
@@ -115,6 +115,18 @@ def test_negatives_of_other_and_of_the_same_sequence():
     ]:
         fitted = cpc(negatives=negatives, n_negatives="all", batch_size=20)
         history = fitted.fit(X).net_.history
+        assert history[-1]["train_chance"] == pytest.approx(np.log(n_candidates))
+
+
+def test_windows_of_one_sequence_are_not_other_sequences():
+    """One batch of two sequences of four windows each."""
+    long = waves(2, 400)
+    for negatives, n_candidates in [
+        ("same_sequence", 400),
+        ("other_sequences", 400 + 1),
+    ]:
+        fitted = cpc(negatives=negatives, n_negatives="all", crop_length=100)
+        history = fitted.set_params(max_epochs=1).fit(long).net_.history
         assert history[-1]["train_chance"] == pytest.approx(np.log(n_candidates))
 
 

@@ -85,6 +85,7 @@ class CPCLoss(nn.Module):
         c: Tensor,
         predictions: Tensor,
         lengths: Tensor,
+        sequences: Tensor | None = None,
         groups: Tensor | None = None,
     ) -> LossOutput:
         """Compare every prediction with its latent and with the negatives.
@@ -100,6 +101,9 @@ class CPCLoss(nn.Module):
         lengths : Tensor of shape (B,)
             Number of valid latents of each sample. On a GPU, pass it on the
             CPU: the draws are made there.
+        sequences : Tensor of shape (B,), default=None
+            Number of the sequence that each sample is a window of, if several may
+            be of the same one.
         groups : Tensor of shape (B,), default=None
             Group of each sample, for the strategies that use it.
 
@@ -114,6 +118,7 @@ class CPCLoss(nn.Module):
             n_steps,
             strategy=self.negatives,
             n_negatives=self.n_negatives,
+            sequences=None if sequences is None else sequences.cpu(),
             groups=None if groups is None else groups.cpu(),
             generator=self.generator,
         )

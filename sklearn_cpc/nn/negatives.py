@@ -1,6 +1,7 @@
 """Negatives: which latents of a batch each prediction is compared with.
 
-A strategy says which positions belong to the pool of each sample; the draw is
+A strategy says which positions belong to the pool of each sample, from the row that
+each position is in; a sample may be one of several windows of a sequence. The draw is
 the same for all. Positions index the latents of a batch flattened to
 ``(B * T', D)``, so that nothing is copied before the one gather of candidates.
 
@@ -30,29 +31,32 @@ class Candidates(NamedTuple):
     mask: Tensor | None
 
 
-def any_position(sample: Tensor, groups: Tensor) -> Tensor:
+def any_position(row: Tensor, sequences: Tensor, groups: Tensor) -> Tensor:
     """Any other position of the batch."""
-    return torch.ones(1, len(sample), dtype=torch.bool)
+    return torch.ones(1, len(row), dtype=torch.bool)
 
 
-def other_sequences(sample: Tensor, groups: Tensor) -> Tensor:
+def other_sequences(row: Tensor, sequences: Tensor, groups: Tensor) -> Tensor:
     """Positions of the other sequences."""
-    return sample != torch.arange(len(groups))[:, None]
+    return ~same_sequence(row, sequences, groups)
 
 
-def same_sequence(sample: Tensor, groups: Tensor) -> Tensor:
+def same_sequence(row: Tensor, sequences: Tensor, groups: Tensor) -> Tensor:
     """Other positions of the same sequence."""
-    return sample == torch.arange(len(groups))[:, None]
+    return sequences[row] == sequences[:, None]
 
 
-def same_group(sample: Tensor, groups: Tensor) -> Tensor:
+def same_group(row: Tensor, sequences: Tensor, groups: Tensor) -> Tensor:
     """Other positions of sequences of the same group, such as one speaker."""
-    return groups[sample] == groups[:, None]
+    return groups[row] == groups[:, None]
 
 
-def same_group_other_sequences(sample: Tensor, groups: Tensor) -> Tensor:
+def same_group_other_sequences(
+    row: Tensor, sequences: Tensor, groups: Tensor
+) -> Tensor:
     """Positions of the other sequences of the same group."""
-    return same_group(sample, groups) & other_sequences(sample, groups)
+    same = same_group(row, sequences, groups)
+    return same & other_sequences(row, sequences, groups)
 
 
 POOLS = {
@@ -71,6 +75,7 @@ def sample_candidates(
     *,
     strategy: str = "batch",
     n_negatives: int | str = 128,
+    sequences: Tensor | None = None,
     groups: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Candidates:
@@ -91,6 +96,9 @@ def sample_candidates(
         A key of `POOLS`.
     n_negatives : int or "all", default=128
         Negatives for each anchor; fewer if the pool is smaller.
+    sequences : Tensor of shape (B,), default=None
+        Number of the sequence that each sample is a window of, on the CPU. None
+        takes each sample for a sequence.
     groups : Tensor of shape (B,), default=None
         Group of each sample, on the CPU. None puts all into one group.
     generator : torch.Generator, default=None
@@ -102,9 +110,11 @@ def sample_candidates(
     """
     valid = torch.arange(n_steps) < lengths[:, None]  # (B, T')
     position = valid.flatten().nonzero()[:, 0]  # (P,)
+    if sequences is None:
+        sequences = torch.arange(len(lengths))
     if groups is None:
         groups = torch.zeros_like(lengths)
-    pool = POOLS[strategy](position // n_steps, groups)  # (G, P)
+    pool = POOLS[strategy](position // n_steps, sequences, groups)  # (G, P)
     pool_size = pool.sum(1)
     n_drawn = int(pool_size.max())
     if n_negatives != "all":

@@ -27,9 +27,9 @@ class Source(Protocol):
 class RandomCrops:
     """Batches of random windows; every pass over it is an epoch in a new order.
 
-    A sequence longer than `crop_length` gives as many windows an epoch as it
-    takes to cover it, at random places. The batches of an epoch differ by at
-    most one window in size.
+    A sequence longer than `crop_length` gives as many windows an epoch as fit into
+    it side by side, at random places. They never overlap, or a step could be its
+    own negative. The batches of an epoch differ by at most one window in size.
 
     Parameters
     ----------
@@ -42,7 +42,8 @@ class RandomCrops:
     rng : numpy.random.Generator
         Source of randomness; advanced by every epoch.
     groups : ndarray of shape (n,), default=None
-        Integer group of each sequence, passed on with each batch.
+        Integer group of each sequence. Number and group of the sequence of each
+        window go along with a batch, ``(B, 2)``.
     """
 
     def __init__(
@@ -58,21 +59,27 @@ class RandomCrops:
         self.crop_length = crop_length
         self.rng = rng
         self.groups = np.zeros(len(source.lengths), int) if groups is None else groups
-        n_windows = -(-source.lengths // crop_length)
+        n_windows = np.maximum(source.lengths // crop_length, 1)
         self.rows = np.repeat(np.arange(len(n_windows)), n_windows)
+        self.spare = np.maximum(source.lengths - n_windows * crop_length, 0)
+        first = np.repeat(n_windows.cumsum() - n_windows, n_windows)
+        self.place = np.arange(len(self.rows)) - first  # among those of its sequence
         self.n_batches = -(-len(self.rows) // batch_size)
 
     def __len__(self) -> int:
         return self.n_batches
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        order = self.rng.permutation(self.rows)
-        for rows in np.array_split(order, self.n_batches):
-            spare = np.maximum(self.source.lengths[rows] - self.crop_length, 0)
-            starts = self.rng.integers(spare + 1)
-            x, lengths = self.source.batch(rows, starts, self.crop_length)
+        # The steps that no window covers, shared out between the windows.
+        before = self.rng.integers(self.spare[self.rows] + 1)
+        starts = before[np.lexsort((before, self.rows))]
+        starts += self.place * self.crop_length
+        order = self.rng.permutation(len(self.rows))
+        for window in np.array_split(order, self.n_batches):
+            rows = self.rows[window]
+            x, lengths = self.source.batch(rows, starts[window], self.crop_length)
             inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
-            yield inputs, torch.from_numpy(self.groups[rows])
+            yield inputs, torch.from_numpy(np.stack([rows, self.groups[rows]], 1))
 
 
 def even_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

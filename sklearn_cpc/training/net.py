@@ -17,10 +17,9 @@ class _StopTraining(Exception):
 class CPCNet(NeuralNet):
     """`skorch.NeuralNet` for batches of windows and the contrastive loss.
 
-    It differs from its base in its data, a pair of an iterator over batches
-    ``({"x": ..., "lengths": ...}, groups)`` and of a `Validation` or None; in
-    recording the contrastive accuracy; in stopping when the loss is not finite;
-    and in letting Ctrl-C through.
+    It differs from its base in its data, a pair of an iterator over batches, those
+    of `RandomCrops`, and of a `Validation` or None; in recording the contrastive
+    accuracy; in stopping when the loss is not finite; and in letting Ctrl-C through.
 
     Parameters
     ----------
@@ -96,10 +95,10 @@ class CPCNet(NeuralNet):
         if self.accelerator is None:
             return super().train_step_single(batch, **fit_params)
         self._set_training(True)
-        inputs, groups = batch
+        inputs, origin = batch
         with self.accelerator.autocast():
             y_pred = self.infer(inputs, **fit_params)
-        loss = self.get_loss(y_pred, groups, X=inputs, training=True)
+        loss = self.get_loss(y_pred, origin, X=inputs, training=True)
         self.accelerator.backward(loss)
         return {"loss": loss, "y_pred": y_pred}
 
@@ -107,14 +106,17 @@ class CPCNet(NeuralNet):
         self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
     ) -> torch.Tensor:
         """Return InfoNCE and record the contrastive accuracy of the batch."""
-        output: LossOutput = self.criterion_(*y_pred, groups=y_true)
+        sequences, groups = y_true.unbind(1)
+        output: LossOutput = self.criterion_(
+            *y_pred, sequences=sequences, groups=groups
+        )
         if not torch.isfinite(output.loss):
             raise ValueError(
                 f"The loss became {output.loss.item()} in epoch {len(self.history)}. "
                 "Use a smaller lr, a higher temperature, or scaling='channel'."
             )
         self.history.record_batch("train_chance", output.chance)
-        weights = output.n_pairs / output.n_pairs.sum()
+        weights = output.n_pairs / output.n_pairs.sum().clamp(min=1)
         accuracy = (output.accuracy.nan_to_num() * weights).sum()
         self.history.record_batch("train_accuracy", accuracy.item())
         return output.loss

@@ -58,6 +58,29 @@ def test_all_candidates_are_the_pool(strategy, sample):
     assert sorted(positions) == sorted(expected_pool(strategy, sample))
 
 
+@pytest.mark.parametrize(
+    ("strategy", "rows"),
+    [
+        ("other_sequences", {2, 3}),
+        ("same_sequence", {0, 1}),
+        ("same_group", {0, 1, 2}),
+        ("same_group_other_sequences", {2}),
+    ],
+)
+def test_windows_of_one_sequence_belong_together(strategy, rows):
+    candidates = sample_candidates(
+        LENGTHS,
+        N_STEPS,
+        strategy=strategy,
+        n_negatives="all",
+        sequences=torch.tensor([8, 8, 3, 4]),
+        groups=torch.tensor([0, 0, 0, 1]),
+    )
+    positions = drawn(candidates, 0, strategy)
+    assert {position // N_STEPS for position in positions} == rows
+    assert len(positions) == sum(int(LENGTHS[row]) for row in rows)
+
+
 @pytest.mark.parametrize("strategy", POOLS)
 @pytest.mark.parametrize("n_negatives", [1, 2, 3])
 def test_every_anchor_has_exactly_the_negatives_asked_for(strategy, n_negatives):

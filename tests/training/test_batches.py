@@ -42,22 +42,35 @@ def test_an_epoch_has_every_short_sequence_once_and_whole():
     assert sorted(windows(crops(lengths))) == [(i, 0, n) for i, n in enumerate(lengths)]
 
 
-def test_long_sequences_give_windows_enough_to_cover_them():
-    found = windows(crops([35, 10, 21]))
-    assert [sum(row == i for row, *_ in found) for i in range(3)] == [4, 1, 3]
+def test_long_sequences_give_the_windows_that_fit_side_by_side():
+    found = windows(crops([35, 10, 21, 19]))
+    assert [sum(row == i for row, *_ in found) for i in range(4)] == [3, 1, 2, 1]
     assert {length for *_, length in found} == {10}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_windows_of_a_sequence_do_not_overlap(seed):
+    steps = [
+        (row, step)
+        for row, start, length in windows(crops([47, 20, 8], seed=seed))
+        for step in range(start, start + length)
+    ]
+    assert len(set(steps)) == len(steps) == 40 + 20 + 8
 
 
 def test_windows_are_anywhere_in_the_sequence():
     batches = crops([13])
     starts = {start for _ in range(50) for _, start, _ in windows(batches)}
     assert starts == {0, 1, 2, 3}
+    batches = crops([23])
+    starts = {start for _ in range(90) for _, start, _ in windows(batches)}
+    assert starts == {0, 1, 2, 3, 10, 11, 12, 13}
 
 
 @pytest.mark.parametrize("n_samples", [1, 4, 5, 9, 12])
 def test_batches_of_an_epoch_have_almost_equal_sizes(n_samples):
     batches = crops([6] * n_samples)
-    sizes = [len(groups) for _, groups in batches]
+    sizes = [len(origin) for _, origin in batches]
     assert len(batches) == len(sizes) == -(-n_samples // 4)
     assert max(sizes) <= 4
     assert max(sizes) - min(sizes) <= 1
@@ -70,12 +83,13 @@ def test_epochs_differ_and_the_generator_decides():
     assert first != windows(one)
 
 
-def test_groups_go_with_their_sequences():
+def test_sequence_and_group_go_with_every_window():
     groups = np.array([0, 7, 4])
     batches = crops([25, 10, 3], batch_size=2, groups=groups)
-    for inputs, batch_groups in batches:
+    for inputs, origin in batches:
         rows = (inputs["x"][:, 0, 0] // 1000 - 1).long()
-        np.testing.assert_array_equal(batch_groups, groups[rows])
+        np.testing.assert_array_equal(origin[:, 0], rows)
+        np.testing.assert_array_equal(origin[:, 1], groups[rows])
 
 
 def test_even_batches_are_sorted_and_complete():
