@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import GridSearchCV, KFold
 from skorch.callbacks import Callback
 
 from sklearn_cpc import CPCTransformer
@@ -78,6 +79,28 @@ def test_keyboard_interrupt_passes_through(X):
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(X)
     assert not hasattr(estimator, "net_")
+
+
+class InterruptBatch(Callback):
+    """The same, for searches, which copy it."""
+
+    def on_batch_end(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+def test_keyboard_interrupt_ends_a_search(X):
+    interrupted = cpc(callbacks=[InterruptBatch()])
+    with pytest.raises(KeyboardInterrupt):
+        GridSearchCV(interrupted, {"lr": [1e-3, 1e-2]}, cv=KFold(2)).fit(X)
+
+
+def test_keyboard_interrupt_leaves_a_fitted_estimator_as_it_was(X):
+    estimator = cpc(warm_start=True).fit(X)
+    before = estimator.transform(X)
+    estimator.set_params(callbacks=[Interrupt("on_batch_end")])
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X)
+    np.testing.assert_array_equal(estimator.transform(X), before)
 
 
 def test_callbacks_stop_the_training_as_in_skorch(X):
