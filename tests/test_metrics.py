@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
-from sklearn.preprocessing import normalize
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
 
-from sklearn_cpc import metrics
-from sklearn_cpc.metrics import alignment, effective_rank, uniformity
+from sklearn_cpc import CPCTransformer, metrics
+from sklearn_cpc.metrics import (
+    alignment,
+    effective_rank,
+    effective_rank_score,
+    uniformity,
+)
 
 
 @pytest.fixture
@@ -63,3 +70,27 @@ def test_no_numbers_no_metric(metric):
         metric(np.array([[np.nan, 1.0], [0.0, 1.0]]))
     with pytest.raises(ValueError, match="2D array"):
         metric(np.ones(4))
+
+
+def test_effective_rank_scores_transformers_and_pipelines():
+    X = np.random.default_rng(0).normal(size=(30, 40)).cumsum(1)
+    cpc = CPCTransformer(latent_size=8, context_size=8, max_epochs=1, random_state=0)
+    score = effective_rank_score(cpc.fit(X), X)
+    assert score == effective_rank(StandardScaler().fit_transform(cpc.transform(X)))
+    pipe = make_pipeline(FunctionTransformer(), cpc).fit(X)
+    assert effective_rank_score(pipe, X) == score
+
+
+def test_a_search_by_effective_rank_takes_the_highest():
+    X = np.random.default_rng(0).normal(size=(30, 40)).cumsum(1)
+    cpc = CPCTransformer(max_epochs=1, random_state=0)
+    everything = np.arange(30)
+    search = GridSearchCV(
+        cpc,
+        {"latent_size": [2, 32], "context_size": [2, 32]},
+        scoring=effective_rank_score,
+        cv=[(everything, everything)],
+    ).fit(X)
+    assert search.best_params_ == {"latent_size": 32, "context_size": 32}
+    best = effective_rank_score(search.best_estimator_, X)
+    assert search.best_score_ == pytest.approx(best)
