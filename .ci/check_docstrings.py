@@ -11,7 +11,12 @@ from pathlib import Path
 
 from numpydoc.validate import validate
 
-MODULES = ("sklearn_cpc", "sklearn_cpc.nn", "sklearn_cpc.datasets")
+MODULES = (
+    "sklearn_cpc",
+    "sklearn_cpc.nn",
+    "sklearn_cpc.datasets",
+    "sklearn_cpc.metrics",
+)
 # Documented by the metadata routing of scikit-learn, which generates them.
 GENERATED = {"set_fit_request", "set_partial_fit_request"}
 

@@ -3,7 +3,10 @@
 from typing import Any
 
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, gen_batches
+
+__all__ = ["alignment", "effective_rank", "effective_rank_score", "uniformity"]
 
 # Rows compared at once: memory grows with the number of samples, not its square.
 BLOCK = 1024
@@ -49,6 +52,48 @@ def effective_rank(features: Any) -> float:
     p = values / values.sum()
     p = p[p > 0]
     return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def effective_rank_score(estimator: Any, X: Any, y: Any = None) -> float:
+    """Score a fitted transformer by the effective rank of its features.
+
+    To be passed as ``scoring=`` to scikit-learn's searches. Of the criteria that
+    need no labels it goes best with the accuracy of a linear classifier on the
+    features; see the user guide.
+
+    Parameters
+    ----------
+    estimator : transformer
+        A fitted `CPCTransformer`, or a pipeline that ends with one.
+    X : array, list or frame
+        The sequences. The effective rank cannot exceed their number: compare
+        estimators on the same ones, and on many.
+    y : Ignored
+        Not used; present for scikit-learn's searches.
+
+    Returns
+    -------
+    float
+        `effective_rank` of the standardised features: higher is better.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn_cpc import CPCTransformer
+    >>> from sklearn_cpc.metrics import effective_rank_score
+    >>> X = np.random.default_rng(0).normal(size=(20, 30)).cumsum(1)
+    >>> everything = np.arange(len(X))  # there are no labels to overfit
+    >>> search = GridSearchCV(
+    ...     CPCTransformer(max_epochs=1, random_state=0),
+    ...     {"latent_size": [4, 64]},
+    ...     scoring=effective_rank_score,
+    ...     cv=[(everything, everything)],
+    ... )
+    >>> search.fit(X).best_params_
+    {'latent_size': 64}
+    """
+    return effective_rank(StandardScaler().fit_transform(estimator.transform(X)))
 
 
 def alignment(features: Any, positives: Any) -> float:
