@@ -9,10 +9,11 @@ from torch import Tensor
 
 from .batches import Source, even_batches
 
-# Matrix products of fewer rows take other code paths and round differently: with
-# at least four, a sample's features are the same bits beside any others. Long
-# sequences fill a matrix by themselves and are left alone.
-MIN_ROWS, MIN_ROWS_STEPS = 4, 4096
+# Convolutions and matrix products of fewer rows take other code paths and round
+# differently: with at least 16 (torch's threshold for oneDNN), a sample's features
+# are the same bits beside any others. Long sequences are left alone: the copies would
+# cost too much.
+MIN_ROWS, MIN_ROWS_STEPS = 16, 1024
 
 
 def run(
