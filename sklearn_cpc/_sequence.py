@@ -35,9 +35,10 @@ class CPCTransformer(BaseCPC):
         the paper's encoder for raw waveforms, one latent for 160 samples. A
         module must map (B, T, C) to (B, ceil(T / downsampling), D) and look at
         the past only; `fit` works on a copy of it.
-    context : {"gru", "lstm", "conv"} or torch.nn.Module, default="gru"
-        From latents to contexts. A module must map (B, T, D) to (B, T, H) and
-        look at the past only; `fit` works on a copy of it.
+    context : str or torch.nn.Module, default="gru"
+        From latents to contexts: "gru", as in the paper; "lstm"; "conv", dilated and
+        causal; "attention", causal, to the last 128 latents. A module must map
+        (B, T, D) to (B, T, H) and look at the past only; `fit` works on a copy of it.
     latent_size : int, default=128
         Size of the latents and of the encoder's layers.
     context_size : int, default=128

@@ -1,6 +1,6 @@
 """The model and its parts, for people with their own training loop."""
 
-from .contexts import ConvContext, GRUContext, LSTMContext
+from .contexts import AttentionContext, ConvContext, GRUContext, LSTMContext
 from .encoders import AudioEncoder, CausalConv, ConvEncoder, ConvStack
 from .info_nce import info_nce
 from .loss import CPCLoss
@@ -9,6 +9,7 @@ from .predictors import LinearPredictor
 
 __all__ = [
     "CPC",
+    "AttentionContext",
     "AudioEncoder",
     "CPCLoss",
     "CausalConv",
