@@ -18,9 +18,12 @@ RULES = {
         "_fitting",
         "_inputs",
         "_scaling",
+        "_streaming",
         "nn",
+        "sklearn",
         "torch",
     },
+    "_streaming.py": {"_inputs", "_runtime", "_scaling", "nn", "torch"},
     "_base.py": {
         "_compat",
         "_fitting",

@@ -1,16 +1,22 @@
 """Context networks: a causal summary of the latents, ``c = context(z)``.
 
 A context is a module with the call ``(B, T', D) -> (B, T', H)`` in which step
-``t`` depends on the latents up to ``t`` only.
+``t`` depends on the latents up to ``t`` only. Its method ``advance(z, state)`` goes on
+with sequences of which ``state``, None at their beginning, is what the last call
+returned: it gives the contexts of the new latents, and the state for the next call.
 
 To add one: write the class and give it a name in `CONTEXTS`.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+# Latents that attention reaches back to, the present one included.
+WINDOW = 128
 
 
 class GRUContext(nn.Module):
@@ -29,7 +35,11 @@ class GRUContext(nn.Module):
         self.rnn = nn.GRU(latent_size, context_size, batch_first=True)
 
     def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
-        return self.rnn(z)[0]
+        return self.advance(z)[0]
+
+    def advance(self, z: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Go on with sequences; the state is that of the recurrent unit."""
+        return self.rnn(z, state)
 
 
 class LSTMContext(nn.Module):
@@ -48,7 +58,11 @@ class LSTMContext(nn.Module):
         self.rnn = nn.LSTM(latent_size, context_size, batch_first=True)
 
     def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
-        return self.rnn(z)[0]
+        return self.advance(z)[0]
+
+    def advance(self, z: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Go on with sequences; the state is that of the recurrent unit."""
+        return self.rnn(z, state)
 
 
 class ConvContext(nn.Module):
@@ -78,15 +92,21 @@ class ConvContext(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
+        return self.advance(z)[0]
+
+    def advance(self, z: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Go on with sequences; the state is the last inputs of each convolution."""
         c = self.project(z)
-        for norm, conv, dilation in zip(
-            self.norms, self.convolutions, self.dilations, strict=True
+        following = []
+        for i, (norm, conv, dilation) in enumerate(
+            zip(self.norms, self.convolutions, self.dilations, strict=True)
         ):
-            past = F.pad(
-                norm(c).transpose(1, 2), ((self.kernel_size - 1) * dilation, 0)
-            )
-            c = c + F.relu(conv(past)).transpose(1, 2)
-        return c
+            h = norm(c).transpose(1, 2)
+            n_past = (self.kernel_size - 1) * dilation
+            h = torch.cat([state[i], h], 2) if state else F.pad(h, (n_past, 0))
+            following.append(h[:, :, h.shape[2] - n_past :])
+            c = c + F.relu(conv(h)).transpose(1, 2)
+        return c, following
 
 
 class AttentionContext(nn.Module):
@@ -113,16 +133,21 @@ class AttentionContext(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
+        return self.advance(z)[0]
+
+    def advance(self, z: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Go on with sequences; the state is the last inputs of each layer."""
         c = self.project(z)
-        for layer in self.layers:
-            c = layer(c)
-        return c
+        following = []
+        for i, layer in enumerate(self.layers):
+            h = torch.cat([state[i], c], 1) if state else c
+            following.append(h[:, -(WINDOW - 1) :])
+            c = layer(h)[:, h.shape[1] - c.shape[1] :]
+        return c, following
 
 
 class _AttentionLayer(nn.Module):
     """Attention to the last steps, then a network for each step; both residual."""
-
-    window = 128
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -137,7 +162,7 @@ class _AttentionLayer(nn.Module):
 
     def forward(self, c: Tensor) -> Tensor:  # (B, T, H) -> (B, T, H)
         n_steps = c.shape[1]
-        block = min(self.window, n_steps)
+        block = min(WINDOW, n_steps)
         n_blocks = -(-n_steps // block)
         # Blocks of queries, which see their own block and the one before.
         h = F.pad(self.norm(c), (0, 0, 0, n_blocks * block - n_steps))
