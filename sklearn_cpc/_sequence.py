@@ -189,6 +189,12 @@ class CPCTransformer(BaseCPC):
         ],
     }
 
+    _fitted_types: ClassVar[dict[str, Any]] = {
+        **BaseCPC._fitted_types,
+        "_scaling": tuple(SCALINGS.values()),
+        "_fitted_on_table": bool,
+    }
+
     def __init__(
         self,
         *,
@@ -283,7 +289,11 @@ class CPCTransformer(BaseCPC):
         )
         n_timesteps = int(np.median(windows))
         return build(
-            lambda: make(self.n_channels_in_, self.latent_size, n_timesteps), generator
+            make,
+            self.n_channels_in_,
+            self.latent_size,
+            n_timesteps,
+            generator=generator,
         )
 
     def __sklearn_tags__(self) -> Any:

@@ -98,16 +98,23 @@ class CPC(nn.Module):
         CPC
         """
         if not isinstance(encoder, nn.Module):
-            make_encoder = ENCODERS[encoder]
             encoder = build(
-                lambda: make_encoder(n_channels, latent_size, n_timesteps), generator
+                ENCODERS[encoder],
+                n_channels,
+                latent_size,
+                n_timesteps,
+                generator=generator,
             )
         if not isinstance(context, nn.Module):
-            make_context = CONTEXTS[context]
-            context = build(lambda: make_context(latent_size, context_size), generator)
+            context = build(
+                CONTEXTS[context], latent_size, context_size, generator=generator
+            )
         predictor = build(
-            lambda: LinearPredictor(context_size, latent_size, prediction_steps),
-            generator,
+            LinearPredictor,
+            context_size,
+            latent_size,
+            prediction_steps,
+            generator=generator,
         )
         return cls(encoder, context, predictor)
 
