@@ -208,8 +208,7 @@ def train(
     """Train `net` in place with the parameters of `cpc`."""
     net.max_epochs = max_epochs
     net.set_params(lr=cpc.lr, optimizer__weight_decay=cpc.weight_decay)
-    callbacks = _callbacks(cpc)
-    net.callbacks = tasks + callbacks
+    net.callbacks = tasks + _callbacks(cpc)
     net.initialize_callbacks()
     validation = None
     if held_out is not None:
@@ -221,10 +220,10 @@ def train(
     net.accelerator = cpc.accelerator
     if max_epochs:
         net.partial_fit((batches, validation))
-    # Not part of the model: a process's own, and what holds the training data.
+    # Not part of the model: a process's own, and what holds the training data or
+    # cannot be copied.
     net.accelerator = None
-    net.callbacks = callbacks
-    net.callbacks_ = [pair for pair in net.callbacks_ if pair[1] not in tasks]
+    net.callbacks, net.callbacks_ = None, []
 
 
 def net_attributes(net: CPCNet) -> dict[str, Any]:

@@ -7,11 +7,13 @@ file (computed with zeros in its own place), and the content, in which
 dictionary with one key, its kind; see `_encode` and `_decode`.
 """
 
+import glob
 import hashlib
 import json
 import math
 import os
-import tempfile
+import shutil
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +39,7 @@ class ModelFileError(ValueError):
 # ---- bytes
 
 
-def dump(content: dict[str, Any], classes: Sequence[type] = ()) -> bytes:
+def dump(content: dict[str, Any], kind: str, classes: Sequence[type] = ()) -> bytes:
     """Return the bytes of a file; the same content gives the same bytes.
 
     Parameters
@@ -45,6 +47,8 @@ def dump(content: dict[str, Any], classes: Sequence[type] = ()) -> bytes:
     content : dict
         Nested dictionaries with str keys, lists, tuples, numbers, strings, arrays,
         tensors and random generators of numpy.
+    kind : str
+        What it is, such as a model; only that can be read from it.
     classes : sequence of type
         Further classes whose instances are written by their ``__getstate__``.
 
@@ -55,13 +59,13 @@ def dump(content: dict[str, Any], classes: Sequence[type] = ()) -> bytes:
     """
     tensors: dict[str, torch.Tensor] = {}
     encoded = _encode(content, "", tensors, classes)
-    header = {"format": FORMAT, "sha256": NO_DIGEST, "content": encoded}
+    header = {"format": FORMAT, "kind": kind, "sha256": NO_DIGEST, "content": encoded}
     data = safetensors.torch.save(tensors, {NAME: json.dumps(header)})
     digest = hashlib.sha256(data).hexdigest()
     return data.replace(NO_DIGEST.encode(), digest.encode(), 1)
 
 
-def load(file: BinaryIO, classes: Sequence[type] = ()) -> dict[str, Any]:
+def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, Any]:
     """Return the content of a file, once all of it is checked.
 
     Nothing is executed, and no more memory taken than a few times the file's size.
@@ -82,7 +86,7 @@ def load(file: BinaryIO, classes: Sequence[type] = ()) -> dict[str, Any]:
         header = json.loads(raw)
         info = json.loads(header.pop("__metadata__")[NAME])
         end = max((t["data_offsets"][1] for t in header.values()), default=0)
-        number, digest, encoded = info["format"], info["sha256"], info.get("content")
+        number = info["format"]
     except Exception:  # whatever a hostile file makes of this
         raise ModelFileError(
             "is no file of sklearn_cpc, or its header is damaged"
@@ -96,14 +100,18 @@ def load(file: BinaryIO, classes: Sequence[type] = ()) -> dict[str, Any]:
         raise ModelFileError(
             f"is damaged: {size} bytes long instead of {8 + n_header + end}"
         )
-    data = start + raw + file.read()
-    digest = str(digest).encode()
-    without = start + raw.replace(digest, NO_DIGEST.encode(), 1) + data[8 + n_header :]
-    if hashlib.sha256(without).hexdigest().encode() != digest:
+    data = file.read()
+    digest = str(info.get("sha256")).encode()
+    without = raw.replace(digest, NO_DIGEST.encode(), 1)
+    checksum = hashlib.sha256(start + without)
+    checksum.update(data)
+    if checksum.hexdigest() != info.get("sha256"):
         raise ModelFileError("is damaged: its checksum does not match")
+    if info.get("kind") != kind:
+        raise ModelFileError(f"is a {info.get('kind')}, no {kind}")
     try:
-        tensors = safetensors.torch.load(data)
-        content: dict[str, Any] = _decode(encoded, tensors, classes)
+        tensors = safetensors.torch.load(start + raw + data)
+        content: dict[str, Any] = _decode(info["content"], tensors, classes)
     except Exception as error:  # likewise
         raise ModelFileError(f"does not hold what it should: {error}") from error
     return content
@@ -112,11 +120,18 @@ def load(file: BinaryIO, classes: Sequence[type] = ()) -> dict[str, Any]:
 # ---- files
 
 
-def read_file(path: Any, classes: Sequence[type] = ()) -> dict[str, Any]:
+def remove_leftovers(path: Any) -> None:
+    """Remove what kills during `write_file` have left beside the file at `path`."""
+    path = Path(os.path.realpath(path))
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def read_file(path: Any, kind: str, classes: Sequence[type] = ()) -> dict[str, Any]:
     """Return the content of the file at `path`; errors name it."""
     with open(path, "rb") as file:
         try:
-            return load(file, classes)
+            return load(file, kind, classes)
         except ModelFileError as error:
             raise ModelFileError(f"{os.fspath(path)!r} {error}.") from error.__cause__
 
@@ -128,13 +143,14 @@ def write_file(path: Any, data: bytes) -> None:
     their name. If this fails, the file of that name stays as it was.
     """
     path = Path(os.path.realpath(path))  # a link stays a link
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with open(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _mode(path))
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
@@ -146,15 +162,6 @@ def write_file(path: Any, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _mode(path: Path) -> int:
-    """Return the permissions of the file that is replaced, or of any new one."""
-    with suppress(FileNotFoundError):
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 # ---- values
@@ -238,6 +245,7 @@ def _decode(value: Any, tensors: dict[str, torch.Tensor], classes: Any) -> Any:
         case "object":
             name, state = item
             made: Any = object.__new__({c.__name__: c for c in classes}[name])
-            made.__setstate__(inner(state))
+            if state is not None:
+                made.__setstate__(inner(state))
             return made
     raise ValueError(f"{kind!r} is no kind of value")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from . import nn
@@ -27,7 +28,7 @@ NOT_SAVED = {"callbacks", "accelerator"}
 LARGEST = 2**31
 
 
-class Saving:
+class Saving(BaseEstimator):
     """`save`, `load`, and what pickle and copy do, for `BaseCPC`."""
 
     # The fitted attributes that do not follow from the net, and their types: plain
@@ -62,13 +63,12 @@ class Saving:
         OSError
             If the file cannot be written.
         """
-        this: Any = self
-        check_is_fitted(this)
-        this._validate_params()
+        check_is_fitted(self)
+        self._validate_params()
         parameters, own = _plain(
-            {n: v for n, v in this.get_params(deep=False).items() if n not in NOT_SAVED}
+            {n: v for n, v in self.get_params(deep=False).items() if n not in NOT_SAVED}
         )
-        architecture, own_parts = _plain(this._architecture)
+        architecture, own_parts = _plain(self._architecture)
         content = {
             "class": type(self).__name__,
             "parameters": parameters,
@@ -76,7 +76,7 @@ class Saving:
             "architecture": architecture,
             "fitted": self._fitted_content(),
         }
-        write_file(path, dump(content, self._classes()))
+        write_file(path, dump(content, "model", self._classes()))
 
     @classmethod
     def load(cls, path: Any, **parameters: Any) -> Self:
@@ -110,23 +110,19 @@ class Saving:
         OSError
             If the file cannot be read.
         """
-        content = read_file(path, cls._classes())
+        content = read_file(path, "model", cls._classes())
         name = f"{str(path)!r}"
         try:
-            saved_by, own, saved = (
-                content["class"],
-                content["own"],
-                content["parameters"],
-            )
-            architecture, fitted = content["architecture"], content["fitted"]
+            saved_by, own = content["class"], content["own"]
+            saved, architecture = content["parameters"], content["architecture"]
+            fitted = content["fitted"]
         except KeyError as error:
-            raise ModelFileError(f"{name} holds no model, but a checkpoint.") from error
+            raise ModelFileError(f"{name} holds no {error}.") from error
         if saved_by != cls.__name__:
             raise ModelFileError(
                 f"{name} was saved by {saved_by}: use {saved_by}.load."
             )
-        this: Any = cls
-        unknown = {*saved, *own} - set(this._get_param_names())
+        unknown = {*saved, *own} - set(cls._get_param_names())
         if unknown:
             raise ModelFileError(
                 f"{name} has parameters that this release does not know: "
@@ -138,7 +134,7 @@ class Saving:
                 f"{name} holds only the weights of your own {' and '.join(missing)}. "
                 f"Pass what they belong to: {cls.__name__}.load(path, {call})."
             )
-        estimator: Any = cls().set_params(**saved | parameters)  # type: ignore[attr-defined]
+        estimator: Any = cls().set_params(**saved | parameters)
         estimator._validate_params()
         estimator._architecture = architecture | {n: parameters[n] for n in own}
         try:
@@ -156,29 +152,31 @@ class Saving:
     # ---- pickles and copies
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__().copy()  # type: ignore[attr-defined]
+        state: dict[str, Any] = super().__getstate__().copy()
         if "net_" in state:
             for name in (*self._fitted_types, *net_attributes(state["net_"])):
                 state.pop(name, None)
-            state["_fitted"] = dump(self._fitted_content(), self._classes())
+            content = self._fitted_content()
+            state["_fitted"] = dump(content, "fitted estimator", self._classes())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = state.copy()
         fitted = state.pop("_fitted", None)
-        super().__setstate__(state)  # type: ignore[misc]
+        super().__setstate__(state)
         if fitted is not None:
-            self._restore(load(io.BytesIO(fitted), self._classes()))
+            file = io.BytesIO(fitted)
+            self._restore(load(file, "fitted estimator", self._classes()))
 
     def __copy__(self) -> Self:
         new = object.__new__(type(self))
-        vars(new).update(vars(self))
+        new.__dict__.update(vars(self))
         return new
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy all, also the state of the optimizer."""
         memo[id(self)] = new = object.__new__(type(self))
-        vars(new).update(copy.deepcopy(vars(self), memo))
+        new.__dict__.update(copy.deepcopy(vars(self), memo))
         return new
 
     # ---- what a fitted estimator consists of
@@ -190,14 +188,12 @@ class Saving:
 
     def _own_parts(self) -> dict[str, torch.nn.Module]:
         """Return the modules of the user that the model has copies of."""
-        this: Any = self
-        parts = this._architecture.items()
+        parts = self._architecture.items()
         return {n: part for n, part in parts if isinstance(part, torch.nn.Module)}
 
     def _fitted_content(self) -> dict[str, Any]:
         """Return what is saved of the fitted attributes."""
-        this: Any = self
-        net, own = this.net_, self._own_parts()
+        net, own = self.net_, self._own_parts()
         loss = net.criterion_
         options = set(inspect.signature(type(loss)).parameters) - {"generator"}
         return {
@@ -211,7 +207,7 @@ class Saving:
                 type(loss).__name__,
                 {n: getattr(loss, n) for n in sorted(options)},
             ),
-            "net": net_state(net, optimizer=this.warm_start or this._partially_fitted),
+            "net": net_state(net, optimizer=self.warm_start or self._partially_fitted),
             "attributes": {
                 n: v for n, v in vars(self).items() if n in self._fitted_types
             },
@@ -219,11 +215,12 @@ class Saving:
 
     def _restore(self, content: dict[str, Any]) -> None:
         """Become what `_fitted_content` was called on."""
-        this: Any = self
         attributes = content["attributes"]
         for name, kind in self._fitted_types.items():
             if not isinstance(attributes.get(name), kind):
                 raise ValueError(f"{name} is missing or of another type")
+        if unknown := attributes.keys() - self._fitted_types.keys():
+            raise ValueError(f"{sorted(unknown)} are not known to this release")
         own = {name: copy.deepcopy(part) for name, part in self._own_parts().items()}
         made = {name: _outline(*part) for name, part in content["parts"].items()}
         model: Any = _public(content["model"])(**own, **made)
@@ -235,9 +232,9 @@ class Saving:
             part.to_empty(device="cpu")
         kind, options = content["loss"]
         loss: Any = _public(kind)(**options, generator=torch.Generator())
-        net = make_net(this, model, loss, available_device(this.device))
+        net = make_net(self, model, loss, available_device(self.device))
         restore(net, content["net"])
-        vars(self).update(attributes, **net_attributes(net))
+        self.__dict__.update(attributes, **net_attributes(net))
 
 
 def _plain(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -245,7 +242,7 @@ def _plain(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     plain, other = {}, {}
     for name, value in values.items():
         try:
-            dump({name: value})
+            dump({name: value}, "value")
             plain[name] = value
         except TypeError:
             other[name] = type(value).__name__

@@ -94,7 +94,7 @@ class CPCTransformer(BaseCPC):
     n_iter_no_change : int, default=10
         Epochs without a rise before stopping.
     callbacks : list of skorch callbacks or None, default=None
-        Run along with the training, such as ``skorch.callbacks.Checkpoint``.
+        Run along with the training, such as `sklearn_cpc.Checkpoint`.
     accelerator : accelerate.Accelerator or None, default=None
         Takes over device, precision and the backward pass, in one process.
     device : str, default="auto"
@@ -107,7 +107,7 @@ class CPCTransformer(BaseCPC):
     warm_start : bool, default=False
         Whether `fit` goes on with the fitted model, with its scaling as it was, for
         `max_epochs` more: without `early_stopping`, exactly where a longer fit
-        would be.
+        would be. Pickles and files then hold the state of the optimizer, too.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, batches, crops, negatives and the validation
         part. With an int, results are equal bit by bit on one device with the

@@ -67,6 +67,7 @@ STANDARD = {
     "contextlib",
     "copy",
     "dataclasses",
+    "glob",
     "hashlib",
     "importlib",
     "inspect",
@@ -76,9 +77,10 @@ STANDARD = {
     "numbers",
     "os",
     "pathlib",
-    "tempfile",
+    "shutil",
     "time",
     "typing",
+    "uuid",
     "warnings",
 }
 

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from skorch.callbacks import Callback
 
-from .._persistence import ModelFileError, dump, read_file, write_file
+from .._persistence import (
+    ModelFileError,
+    dump,
+    read_file,
+    remove_leftovers,
+    write_file,
+)
 from .batches import RandomCrops, Source
 from .state import net_state, not_finite, restore
 
@@ -88,20 +94,19 @@ class Checkpoint(Callback):
             return  # there is nothing to write, nor to go on with: a `partial_fit`
         self._fit = _fingerprint(net, batches, validation)
         self._rng = batches.rng
+        remove_leftovers(self.path)
         if os.path.exists(self.path):
             self._resume(net)
 
     def _resume(self, net: Any) -> None:
-        path, content = repr(os.fspath(self.path)), read_file(self.path)
-        if "fit" not in content:
-            raise ModelFileError(f"{path} is a saved model, no checkpoint.")
+        content = read_file(self.path, "checkpoint")
         saved = content["fit"]
         differ = [part for part, digest in self._fit.items() if saved[part] != digest]
         if differ:
             raise ModelFileError(
-                f"{path} is the checkpoint of another fit: {' and '.join(differ)} "
-                "differ. Fit as before to go on, delete the file to train anew, or use "
-                "another path."
+                f"{os.fspath(self.path)!r} is the checkpoint of another fit: "
+                f"{' and '.join(differ)} differ. Fit as before to go on, delete the "
+                "file to train anew, or use another path."
             )
         restore(net, content["net"])
         self._rng.bit_generator.state = content["rng"].bit_generator.state
@@ -142,7 +147,7 @@ class Checkpoint(Callback):
             },
         }
         try:
-            data = dump(content)
+            data = dump(content, "checkpoint")
         except TypeError as error:
             raise TypeError(
                 f"Checkpoint keeps plain values only, but {error} Leave one of the two "
@@ -181,7 +186,7 @@ def _fingerprint(net: Any, batches: RandomCrops, validation: Any) -> dict[str, s
         "the data": data.hexdigest(),
         "the parameters": hashlib.sha256(repr(parameters).encode()).hexdigest(),
         "random_state (which must be an int) or the model at the start": (
-            hashlib.sha256(dump(start)).hexdigest()
+            hashlib.sha256(dump(start, "start")).hexdigest()
         ),
     }
 
