@@ -264,4 +264,4 @@ def _outline(name: str, *arguments: Any) -> torch.nn.Module:
             isinstance(value, str) or abs(value) < LARGEST
         ):
             raise ValueError(f"{name} cannot have the argument {value!r}")
-    return outline(_public(name), *arguments)
+    return outline(_public(name), arguments)

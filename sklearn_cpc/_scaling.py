@@ -47,7 +47,8 @@ class ChannelScaling:
         if not mean.shape == var.shape == scale.shape == (mean.size,):
             raise ValueError("the statistics of the scaling do not fit together")
         self.scaler = StandardScaler()
-        vars(self.scaler).update(state, n_samples_seen_=n_seen[()])
+        self.scaler.mean_, self.scaler.var_, self.scaler.scale_ = mean, var, scale
+        self.scaler.n_samples_seen_ = n_seen[()]  # a number, or one for each channel
         self.scaler.n_features_in_ = mean.size
 
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:

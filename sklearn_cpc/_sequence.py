@@ -288,13 +288,8 @@ class CPCTransformer(BaseCPC):
             source.lengths, longest_window(self.crop_length, make, source)
         )
         n_timesteps = int(np.median(windows))
-        return build(
-            make,
-            self.n_channels_in_,
-            self.latent_size,
-            n_timesteps,
-            generator=generator,
-        )
+        arguments = (self.n_channels_in_, self.latent_size, n_timesteps)
+        return build(make, generator, arguments)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

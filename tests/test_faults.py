@@ -14,6 +14,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 from skorch.callbacks import Callback
 
@@ -176,12 +177,27 @@ def test_without_a_seed_no_fit_is_the_same(tmp_path):
         estimator.fit(X)
 
 
+def test_a_search_fits_copies():
+    copied = clone(cpc(callbacks=[Checkpoint("run", interval=3)])).callbacks[0]
+    assert (copied.path, copied.interval) == ("run", 3)
+
+
+def test_the_bar_shows_what_is_done(tmp_path, capsys):
+    callbacks = [Fail("on_batch_end", fault), Checkpoint(tmp_path / "run", interval=0)]
+    Fail.epoch = 5
+    with pytest.raises(Fault):
+        cpc(callbacks=callbacks, verbose=1).fit(X)
+    Fail.epoch = 0
+    cpc(callbacks=callbacks, verbose=1).fit(X)
+    assert "7/7" in capsys.readouterr().err
+
+
 def test_files_that_are_no_checkpoint(tmp_path):
     cpc().fit(X).save(tmp_path / "model")
     (tmp_path / "text").write_text("hello")
     for name, message in [
         ("model", "is a model, no checkpoint"),
-        ("text", "no safetensors"),
+        ("text", "is no safetensors"),
     ]:
         with pytest.raises(ModelFileError, match=f"{name}' {message}"):
             cpc(callbacks=[Checkpoint(tmp_path / name)]).fit(X)
@@ -391,13 +407,18 @@ def test_a_worker_that_dies_ends_a_search_and_nothing_else():
 
 def test_ctrl_c():
     """A real signal, in the middle of an update."""
+    # A process in the background of a shell ignores it.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     fitted = cpc(warm_start=True).fit(X)
     before = state(fitted)
     Fail.epoch = 9
     interrupt = Fail("on_batch_begin", lambda net: signal.raise_signal(signal.SIGINT))
     fitted.set_params(callbacks=[interrupt])
-    with pytest.raises(KeyboardInterrupt):
-        fitted.fit(X)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fitted.fit(X)
+    finally:
+        signal.signal(signal.SIGINT, previous)
     assert state(fitted.set_params(callbacks=None)) == before
     assert torch.is_grad_enabled()
     Fail.epoch = 0

@@ -5,7 +5,7 @@ a library must not touch.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,21 +14,21 @@ from torch import nn
 
 def build(
     make: Callable[..., nn.Module],
-    *arguments: Any,
     generator: torch.Generator | None = None,
+    arguments: Sequence[Any] = (),
 ) -> nn.Module:
     """Make a module whose weights are drawn from `generator` alone.
 
-    It keeps the `arguments` of its class, numbers and strings, so that a file can
-    say how to make it again.
+    If `make` is a class, the module keeps its `arguments`, numbers and strings, so
+    that a file can say how to make it again.
     """
-    module = outline(make, *arguments)
+    module = outline(make, arguments)
     module.to_empty(device="cpu")
     initialize(module, generator)
     return module
 
 
-def outline(make: Callable[..., nn.Module], *arguments: Any) -> nn.Module:
+def outline(make: Callable[..., nn.Module], arguments: Sequence[Any]) -> nn.Module:
     """Make a module on the meta device: shapes without memory.
 
     Its constructor draws no random numbers there: the global generator is not
@@ -36,7 +36,8 @@ def outline(make: Callable[..., nn.Module], *arguments: Any) -> nn.Module:
     """
     with torch.device("meta"):
         module = make(*arguments)
-    module.arguments = arguments  # type: ignore[assignment]
+    if make is type(module):
+        module.arguments = tuple(arguments)  # type: ignore[assignment]
     return module
 
 

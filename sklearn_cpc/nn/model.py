@@ -99,22 +99,12 @@ class CPC(nn.Module):
         """
         if not isinstance(encoder, nn.Module):
             encoder = build(
-                ENCODERS[encoder],
-                n_channels,
-                latent_size,
-                n_timesteps,
-                generator=generator,
+                ENCODERS[encoder], generator, (n_channels, latent_size, n_timesteps)
             )
         if not isinstance(context, nn.Module):
-            context = build(
-                CONTEXTS[context], latent_size, context_size, generator=generator
-            )
+            context = build(CONTEXTS[context], generator, (latent_size, context_size))
         predictor = build(
-            LinearPredictor,
-            context_size,
-            latent_size,
-            prediction_steps,
-            generator=generator,
+            LinearPredictor, generator, (context_size, latent_size, prediction_steps)
         )
         return cls(encoder, context, predictor)
 

@@ -15,6 +15,7 @@ class EpochProgress(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
+        self._n_before = len(net.history)
         self._bar = tqdm(total=net.max_epochs, desc="CPC", unit="epoch")
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -24,7 +25,8 @@ class EpochProgress(Callback):
         if "valid_score" in epoch:
             values["valid_score"] = epoch["valid_score"]
         self._bar.set_postfix(values, refresh=False)
-        self._bar.update()
+        # More than one after a fit that went on from a checkpoint.
+        self._bar.update(len(net.history) - self._n_before - self._bar.n)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Leave it as it is; an open bar could not be copied."""
