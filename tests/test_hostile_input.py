@@ -35,7 +35,6 @@ OPTIONS = {
     "scaling": st.sampled_from(["channel", "sample", None]),
     "nan_policy": st.sampled_from(["raise", "mask"]),
     "crop_length": st.sampled_from(["auto", None, 2, 7]),
-    "max_epochs": st.integers(0, 2),
     "batch_size": st.integers(1, 5),
     "early_stopping": st.booleans(),
     "validation_fraction": st.sampled_from([0.1, 0.5, 0.9]),
@@ -145,7 +144,7 @@ SETTINGS = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-options = st.fixed_dictionaries({}, optional=OPTIONS)
+options = st.fixed_dictionaries({"max_epochs": st.integers(0, 2)}, optional=OPTIONS)
 
 
 @settings(SETTINGS, max_examples=30)
@@ -161,14 +160,14 @@ def test_features_of_others_or_a_reason(X, Z, options):
 
 
 @pytest.mark.slow
-@settings(SETTINGS, max_examples=5000)
+@settings(SETTINGS, max_examples=3000)
 @given(X=inputs(), options=options)
 def test_features_or_a_reason_at_length(X, options):
     check_fit(X, options)
 
 
 @pytest.mark.slow
-@settings(SETTINGS, max_examples=5000)
+@settings(SETTINGS, max_examples=7000)
 @given(X=inputs(), Z=inputs(), options=options)
 def test_features_of_others_or_a_reason_at_length(X, Z, options):
     check_another(X, Z, options)
