@@ -179,7 +179,7 @@ def without(*path):
 WEIGHT = ("fitted", "net", "weights", "predictor.linear.weight")
 ENCODER = ("fitted", "parts", "encoder")
 HOSTILE = {
-    "nothing": (dict.clear, "holds no 'class'"),
+    "no class": (without("class"), "holds no 'class'"),
     "other class": (
         set_at("class", to="CPCTextTransformer"),
         "saved by CPCTextTransformer: use CPCTextTransformer.load",
@@ -260,7 +260,7 @@ def test_hostile_parameters(data, tmp_path):
 def test_hostile_kinds_of_values(value, tmp_path):
     content = {"dict": {"class": value}}
     header = {"format": 1, "kind": "model", "sha256": "0" * 64, "content": content}
-    raw = safetensors.numpy.save({}, {"sklearn_cpc": json.dumps(header)})
+    raw = safetensors.numpy.save(WEIGHT_ONLY, {"sklearn_cpc": json.dumps(header)})
     digest = hashlib.sha256(raw).hexdigest().encode()
     bad = raw.replace(b"0" * 64, digest, 1)
     refused(tmp_path / "bad", bad, "does not hold what it should")
