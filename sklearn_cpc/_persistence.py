@@ -68,7 +68,7 @@ def dump(content: dict[str, Any], kind: str, classes: Sequence[type] = ()) -> by
 def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, Any]:
     """Return the content of a file, once all of it is checked.
 
-    Nothing is executed, and no more memory taken than a few times the file's size.
+    Nothing is executed, and memory is taken in proportion to the file's size.
 
     Raises
     ------
@@ -85,8 +85,9 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
     try:
         header = json.loads(raw)
         info = json.loads(header.pop("__metadata__")[NAME])
-        end = max((t["data_offsets"][1] for t in header.values()), default=0)
-        number = info["format"]
+        ends = [tensor["data_offsets"][1] for tensor in header.values()]
+        expected = 8 + n_header + max(ends, default=0)
+        number, digest = info["format"], str(info.get("sha256"))
     except Exception:  # whatever a hostile file makes of this
         raise ModelFileError(
             "is no file of sklearn_cpc, or its header is damaged"
@@ -96,22 +97,21 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
             f"has the format {number!r}, but this release knows up to {FORMAT}. Update "
             "sklearn_cpc, or save the model with this release"
         )
-    if size != 8 + n_header + end:
-        raise ModelFileError(
-            f"is damaged: {size} bytes long instead of {8 + n_header + end}"
-        )
+    if size != expected:
+        raise ModelFileError(f"is damaged: {size} bytes long instead of {expected}")
     data = file.read()
-    digest = str(info.get("sha256")).encode()
-    without = raw.replace(digest, NO_DIGEST.encode(), 1)
+    without = raw.replace(digest.encode("ascii", "replace"), NO_DIGEST.encode(), 1)
     checksum = hashlib.sha256(start + without)
     checksum.update(data)
-    if checksum.hexdigest() != info.get("sha256"):
+    if checksum.hexdigest() != digest:
         raise ModelFileError("is damaged: its checksum does not match")
     if info.get("kind") != kind:
         raise ModelFileError(f"is a {info.get('kind')}, no {kind}")
     try:
         tensors = safetensors.torch.load(start + raw + data)
         content: dict[str, Any] = _decode(info["content"], tensors, classes)
+        if not isinstance(content, dict):
+            raise ValueError("it is no dictionary")
     except Exception as error:  # likewise
         raise ModelFileError(f"does not hold what it should: {error}") from error
     return content

@@ -24,6 +24,14 @@ from .training.state import net_state, restore
 
 # Parameters that belong to a process, not to a model.
 NOT_SAVED = {"callbacks", "accelerator"}
+# What a file of a model holds; "own" names what it does not: the user's own objects.
+CONTENT = {
+    "class": str,
+    "parameters": dict,
+    "own": dict,
+    "architecture": dict,
+    "fitted": dict,
+}
 # Numbers that give a model its shape are smaller, or a file is not ours.
 LARGEST = 2**31
 
@@ -69,13 +77,10 @@ class Saving(BaseEstimator):
             {n: v for n, v in self.get_params(deep=False).items() if n not in NOT_SAVED}
         )
         architecture, own_parts = _plain(self._architecture)
-        content = {
-            "class": type(self).__name__,
-            "parameters": parameters,
-            "own": own | own_parts,
-            "architecture": architecture,
-            "fitted": self._fitted_content(),
-        }
+        fitted = self._fitted_content()
+        own |= own_parts
+        values = (type(self).__name__, parameters, own, architecture, fitted)
+        content = dict(zip(CONTENT, values, strict=True))
         write_file(path, dump(content, "model", self._classes()))
 
     @classmethod
@@ -112,12 +117,10 @@ class Saving(BaseEstimator):
         """
         content = read_file(path, "model", cls._classes())
         name = f"{str(path)!r}"
-        try:
-            saved_by, own = content["class"], content["own"]
-            saved, architecture = content["parameters"], content["architecture"]
-            fitted = content["fitted"]
-        except KeyError as error:
-            raise ModelFileError(f"{name} holds no {error}.") from error
+        for part, kind in CONTENT.items():
+            if not isinstance(content.get(part), kind):
+                raise ModelFileError(f"{name} does not say its {part}.")
+        saved_by, saved, own, architecture, fitted = (content[p] for p in CONTENT)
         if saved_by != cls.__name__:
             raise ModelFileError(
                 f"{name} was saved by {saved_by}: use {saved_by}.load."

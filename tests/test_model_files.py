@@ -98,6 +98,13 @@ FOREIGN = {
     "other metadata": safetensors.numpy.save(WEIGHT_ONLY, {"sklearn_cpc": "1"}),
     "no checksum": with_info(format=1, content={}),
     "wrong checksum": with_info(format=1, sha256="0" * 64, content={}),
+    "no number": foreign(
+        {
+            "__metadata__": {"sklearn_cpc": '{"format": 1, "sha256": ""}'},
+            "w": {"dtype": "F32", "shape": [1], "data_offsets": [0, "4"]},
+        }
+    ),
+    "odd checksum": with_info(format=1, sha256="\ud800", content={}),
     "huge tensor": foreign(
         {
             "__metadata__": {"sklearn_cpc": '{"format": 1, "sha256": ""}'},
@@ -179,7 +186,8 @@ def without(*path):
 WEIGHT = ("fitted", "net", "weights", "predictor.linear.weight")
 ENCODER = ("fitted", "parts", "encoder")
 HOSTILE = {
-    "no class": (without("class"), "holds no 'class'"),
+    "no class": (without("class"), "does not say its class"),
+    "no names": (set_at("own", to=3), "does not say its own"),
     "other class": (
         set_at("class", to="CPCTextTransformer"),
         "saved by CPCTextTransformer: use CPCTextTransformer.load",
@@ -242,6 +250,11 @@ def test_hostile_parameters(data, tmp_path):
     (tmp_path / "bad").write_bytes(signed(change, data))
     with pytest.raises(ValueError, match="'features' parameter of CPCTransformer must"):
         CPCTransformer.load(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("content", [[1, 2], "text", None])
+def test_content_of_another_type(content, tmp_path):
+    refused(tmp_path / "bad", _persistence.dump(content, "model"), "is no dictionary")
 
 
 @pytest.mark.parametrize(
