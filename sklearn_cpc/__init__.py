@@ -1,6 +1,8 @@
 """Contrastive predictive coding for scikit-learn pipelines."""
 
+from ._persistence import ModelFileError
 from ._sequence import CPCTransformer
+from .training.checkpoint import Checkpoint
 
-__all__ = ["CPCTransformer"]
+__all__ = ["CPCTransformer", "Checkpoint", "ModelFileError"]
 __version__ = "0.1.0"

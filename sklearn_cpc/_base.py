@@ -23,6 +23,7 @@ from ._compat import (
 )
 from ._fitting import fit_model
 from ._runtime import run_options, torch_threads
+from ._saving import Saving
 from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES, PooledFeatures, StepFeatures
 from .nn.negatives import POOLS
@@ -32,7 +33,7 @@ from .training.net import CPCNet
 from .training.scores import contrastive_accuracy, score_samples
 
 
-class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
+class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Base of the CPC estimators; see `CPCTransformer` for the parameters.
 
     A subclass stores its parameters in ``__init__`` and has two hooks: `_read`,

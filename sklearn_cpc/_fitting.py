@@ -89,7 +89,14 @@ def fit_model(
         return {
             "_architecture": {name: getattr(cpc, name) for name in ARCHITECTURE},
             "_rng": rng,
-            **_fitted_attributes(cpc, net, batches),
+            "_references": reference_latents(
+                net.module_,
+                batches.source,
+                size=batches.crop_length,
+                **run_options(batches.crop_length, str(net.device), cpc.precision),
+            ),
+            "_partially_fitted": fit_data is None,
+            **net_attributes(net),
         }
 
     for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
@@ -151,20 +158,24 @@ def new_net(
         prediction_steps=n_ahead,
         generator=generator,
     )
-    net = CPCNet(
+    loss = CPCLoss(
+        skip_steps=skip_steps, generator=torch.Generator().manual_seed(negatives)
+    )
+    return make_net(cpc, module, loss, device), np.random.default_rng(batches)
+
+
+def make_net(cpc: Any, module: CPC, loss: CPCLoss, device: str) -> CPCNet:
+    """Return an initialized net with a new optimizer."""
+    return CPCNet(
         module,
-        CPCLoss(
-            skip_steps=skip_steps,
-            generator=torch.Generator().manual_seed(negatives),
-        ),
+        loss,
         optimizer=torch.optim.AdamW,
         lr=cpc.lr,
         autocast=autocast_type(cpc.precision),
         device=device,
         train_split=None,
         verbose=0,
-    )
-    return net.initialize(), np.random.default_rng(batches)
+    ).initialize()
 
 
 def _batches(
@@ -197,8 +208,7 @@ def train(
     """Train `net` in place with the parameters of `cpc`."""
     net.max_epochs = max_epochs
     net.set_params(lr=cpc.lr, optimizer__weight_decay=cpc.weight_decay)
-    callbacks = _callbacks(cpc)
-    net.callbacks = tasks + callbacks
+    net.callbacks = tasks + _callbacks(cpc)
     net.initialize_callbacks()
     validation = None
     if held_out is not None:
@@ -210,27 +220,24 @@ def train(
     net.accelerator = cpc.accelerator
     if max_epochs:
         net.partial_fit((batches, validation))
-    # Not part of the model: a process's own, and what holds the training data.
+    # Not part of the model: a process's own, and what holds the training data or
+    # cannot be copied.
     net.accelerator = None
-    net.callbacks = callbacks
-    net.callbacks_ = [pair for pair in net.callbacks_ if pair[1] not in tasks]
+    net.callbacks, net.callbacks_ = None, []
 
 
-def _fitted_attributes(cpc: Any, net: CPCNet, batches: RandomCrops) -> dict[str, Any]:
-    model, device = net.module_, str(net.device)
-    options = run_options(batches.crop_length, device, cpc.precision)
+def net_attributes(net: CPCNet) -> dict[str, Any]:
+    """Return the attributes of a fitted estimator that follow from its net."""
+    model = net.module_
     valid_scores = [epoch.get("valid_score") for epoch in net.history]
     return {
         "net_": net,
-        "device_": device,
+        "device_": str(net.device),
         "downsampling_": model.downsampling,
         "receptive_field_": model.receptive_field,
         "n_epochs_": len(net.history),
         "loss_curve_": [float(epoch["train_loss"]) for epoch in net.history],
         "validation_scores_": [float(s) for s in valid_scores if s is not None],
-        "_references": reference_latents(
-            model, batches.source, size=batches.crop_length, **options
-        ),
     }
 
 

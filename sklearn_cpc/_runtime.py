@@ -1,5 +1,6 @@
 """Where and with what randomness a model runs: device, threads, seeds."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,15 @@ def resolve_device(device: str) -> str:
             "device that torch has."
         ) from None
     return device
+
+
+def available_device(device: str) -> str:
+    """Return the torch device for a name, the CPU if it cannot be used here."""
+    try:
+        return resolve_device(device)
+    except ValueError as error:
+        warnings.warn(f"The model runs on the CPU: {error}", stacklevel=2)
+        return "cpu"
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from ._inputs import CHUNK, Sequences
 # Scaled values are cut off here: far outside of all training data, but small
 # enough that no layer overflows.
 LIMIT = 1e6
+# What a StandardScaler has learned.
+MOMENTS = ("mean_", "var_", "scale_", "n_samples_seen_")
 
 
 class ChannelScaling:
@@ -36,6 +38,18 @@ class ChannelScaling:
             # A channel without a value so far must not stay NaN for ever.
             for moment in (self.scaler.mean_, self.scaler.var_):
                 np.nan_to_num(moment, copy=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: np.asarray(getattr(self.scaler, name)) for name in MOMENTS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        mean, var, scale, n_seen = (np.asarray(state[name]) for name in MOMENTS)
+        if not mean.shape == var.shape == scale.shape == (mean.size,):
+            raise ValueError("the statistics of the scaling do not fit together")
+        self.scaler = StandardScaler()
+        self.scaler.mean_, self.scaler.var_, self.scaler.scale_ = mean, var, scale
+        self.scaler.n_samples_seen_ = n_seen[()]  # a number, or one for each channel
+        self.scaler.n_features_in_ = mean.size
 
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
         """Return the same mean and deviation for every sequence."""

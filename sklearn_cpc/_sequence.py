@@ -97,7 +97,7 @@ class CPCTransformer(BaseCPC):
     n_iter_no_change : int, default=10
         Epochs without a rise before stopping.
     callbacks : list of skorch callbacks or None, default=None
-        Run along with the training, such as ``skorch.callbacks.Checkpoint``.
+        Run along with the training, such as `sklearn_cpc.Checkpoint`.
     accelerator : accelerate.Accelerator or None, default=None
         Takes over device, precision and the backward pass, in one process.
     device : str, default="auto"
@@ -110,7 +110,7 @@ class CPCTransformer(BaseCPC):
     warm_start : bool, default=False
         Whether `fit` goes on with the fitted model, with its scaling as it was, for
         `max_epochs` more: without `early_stopping`, exactly where a longer fit
-        would be.
+        would be. Pickles and files then hold the state of the optimizer, too.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, batches, crops, negatives and the validation
         part. With an int, results are equal bit by bit on one device with the
@@ -190,6 +190,12 @@ class CPCTransformer(BaseCPC):
             Interval(Integral, 2, None, closed="left"),
             None,
         ],
+    }
+
+    _fitted_types: ClassVar[dict[str, Any]] = {
+        **BaseCPC._fitted_types,
+        "_scaling": tuple(SCALINGS.values()),
+        "_fitted_on_table": bool,
     }
 
     def __init__(
@@ -309,9 +315,8 @@ class CPCTransformer(BaseCPC):
             source.lengths, longest_window(self.crop_length, make, source)
         )
         n_timesteps = int(np.median(windows))
-        return build(
-            lambda: make(self.n_channels_in_, self.latent_size, n_timesteps), generator
-        )
+        arguments = (self.n_channels_in_, self.latent_size, n_timesteps)
+        return build(make, generator, arguments)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,5 +1,12 @@
 """Whatever comes: finite features of the promised shape, or a ValueError."""
 
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +35,6 @@ OPTIONS = {
     "scaling": st.sampled_from(["channel", "sample", None]),
     "nan_policy": st.sampled_from(["raise", "mask"]),
     "crop_length": st.sampled_from(["auto", None, 2, 7]),
-    "max_epochs": st.integers(0, 2),
     "batch_size": st.integers(1, 5),
     "early_stopping": st.booleans(),
     "validation_fraction": st.sampled_from([0.1, 0.5, 0.9]),
@@ -64,40 +70,73 @@ def inputs(draw):
     return stacked if form == "array" else stacked[:, :, 0]
 
 
+@contextmanager
+def few_warnings():
+    """Let no more through than a reader would read, and none by numpy or torch."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    assert len(caught) <= 2
+    for warning in caught:
+        # A task that is too easy, or not learned, is worth a warning but no failure.
+        too_easy = str(warning.message).startswith("The farthest of the latents")
+        assert too_easy or warning.category is ConvergenceWarning, warning
+
+
 def refusal(method, *args, **kwargs):
     """Return the message of a refusal, or None."""
+    message = None
     try:
-        method(*args, **kwargs)
+        with few_warnings():
+            method(*args, **kwargs)
     except (ValueError, TypeError) as error:
-        return str(error)
-    return None
+        message = str(error)
+    assert message is None or len(message) > 20
+    return message
 
 
-def check(X, options):
-    """Fit and use everything: it works, or is refused and leaves no trace."""
+def check_use(fitted, X, groups):
+    """Use everything: it works, or is refused and leaves no trace."""
+    before = pickle.dumps(fitted)
+    if refusal(fitted.transform, X) is None:
+        features = fitted.transform(X)
+        assert features.shape == (len(X), len(fitted.get_feature_names_out()))
+        assert features.dtype == np.float32
+        assert np.isfinite(features).all()
+        steps = fitted.transform_steps(X)
+        assert len(steps) == len(X)
+        assert all(np.isfinite(h).all() for h in steps)
+        message = refusal(fitted.score_samples, X)
+        if message is None:
+            scores = fitted.score_samples(X)
+            assert np.isfinite(scores).all()
+            assert (scores <= np.log(1024)).all()
+        else:
+            assert "nothing to predict" in message
+    assert pickle.dumps(fitted) == before
+    for method in (fitted.fit, fitted.partial_fit):
+        if refusal(method, X, groups=groups) is None:
+            assert np.isfinite(fitted.transform(X)).all()
+            before = pickle.dumps(fitted)
+        assert pickle.dumps(fitted) == before
+
+
+def check_fit(X, options):
+    """Fit and use: it works, or is refused and leaves no trace."""
     cpc = CPCTransformer(random_state=0, **options)
     groups = np.arange(len(X)) // 2
-    message = refusal(cpc.fit, X, groups=groups)
-    if message is not None:
-        assert len(message) > 20
-        assert not any(name.endswith("_") for name in vars(cpc))
-        return
-    features = cpc.transform(X)
-    assert features.shape == (len(X), len(cpc.get_feature_names_out()))
-    assert features.dtype == np.float32
-    assert np.isfinite(features).all()
-    steps = cpc.transform_steps(X)
-    assert len(steps) == len(X)
-    assert all(np.isfinite(h).all() for h in steps)
-    message = refusal(cpc.score_samples, X)
-    if message is None:
-        scores = cpc.score_samples(X)
-        assert np.isfinite(scores).all()
-        assert (scores <= np.log(1024)).all()
+    if refusal(cpc.fit, X, groups=groups) is None:
+        check_use(cpc, X, groups)
     else:
-        assert "nothing to predict" in message
-    cpc.partial_fit(X, groups=groups)
-    assert np.isfinite(cpc.transform(X)).all()
+        assert not any(name.endswith("_") for name in vars(cpc))
+
+
+def check_another(X, Z, options):
+    """Fit one thing and use it on another."""
+    cpc = CPCTransformer(random_state=0, **options | {"max_epochs": 0})
+    groups = np.arange(len(X)) // 2
+    if refusal(cpc.fit, X, groups=groups) is None:
+        check_use(cpc, Z, np.arange(len(Z)) // 2)
 
 
 SETTINGS = settings(
@@ -105,23 +144,124 @@ SETTINGS = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-# A task that is too easy, or not learned, is worth a warning but no failure.
-pytestmark = [
-    pytest.mark.filterwarnings(
-        f"ignore::{ConvergenceWarning.__module__}.{ConvergenceWarning.__name__}"
-    ),
-    pytest.mark.filterwarnings("ignore:The farthest of the latents:UserWarning"),
-]
+options = st.fixed_dictionaries({"max_epochs": st.integers(0, 2)}, optional=OPTIONS)
 
 
 @settings(SETTINGS, max_examples=30)
-@given(X=inputs(), options=st.fixed_dictionaries({}, optional=OPTIONS))
+@given(X=inputs(), options=options)
 def test_features_or_a_reason(X, options):
-    check(X, options)
+    check_fit(X, options)
+
+
+@settings(SETTINGS, max_examples=30)
+@given(X=inputs(), Z=inputs(), options=options)
+def test_features_of_others_or_a_reason(X, Z, options):
+    check_another(X, Z, options)
 
 
 @pytest.mark.slow
-@settings(SETTINGS, max_examples=200)
-@given(X=inputs(), options=st.fixed_dictionaries({}, optional=OPTIONS))
+@settings(SETTINGS, max_examples=3000)
+@given(X=inputs(), options=options)
 def test_features_or_a_reason_at_length(X, options):
-    check(X, options)
+    check_fit(X, options)
+
+
+@pytest.mark.slow
+@settings(SETTINGS, max_examples=7000)
+@given(X=inputs(), Z=inputs(), options=options)
+def test_features_of_others_or_a_reason_at_length(X, Z, options):
+    check_another(X, Z, options)
+
+
+# ---- sizes
+
+SIZES = {
+    # name: what X is, options, seconds and megabytes on top of what X takes
+    "a short one among long ones": (
+        "[rng.normal(size=(1, 1)), rng.normal(size=(1_000_000, 1))]",
+        {"max_epochs": 1},
+        120,
+        1500,
+    ),
+    "many channels": (
+        "rng.normal(size=(6, 20, 100_000)).astype(np.float32)",
+        {"max_epochs": 1, "latent_size": 8},
+        120,
+        1500,
+    ),
+    "many samples": (
+        "rng.normal(size=(100_000, 4))",
+        {"max_epochs": 1, "batch_size": 1000, "latent_size": 8},
+        120,
+        1500,
+    ),
+    "many groups of negatives": (
+        "rng.normal(size=(300, 400))",
+        {
+            "max_epochs": 1,
+            "batch_size": 300,
+            "negatives": "other_sequences",
+            "n_negatives": "all",
+            "latent_size": 8,
+        },
+        120,
+        2500,
+    ),
+}
+MEASURE = """
+import resource, sys, time
+import numpy as np
+import torch
+torch.set_num_threads(1)
+from sklearn_cpc import CPCTransformer
+
+def megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+CPCTransformer(max_epochs=1).fit_transform(np.zeros((4, 10)))
+rng = np.random.default_rng(0)
+X = eval(sys.argv[1])
+before, start = megabytes(), time.monotonic()
+cpc = CPCTransformer(random_state=0, **eval(sys.argv[2])).fit(X)
+assert np.isfinite(cpc.transform(X)).all()
+assert np.isfinite(cpc.score(X))
+print(time.monotonic() - start, megabytes() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_are_bounded_in_time_and_memory(name):
+    X, options, most_seconds, most_megabytes = SIZES[name]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MEASURE, X, repr(options)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds, megabytes = map(float, done.stdout.split())
+    print(f"{name}: {seconds:.1f} s, {megabytes:.0f} MB")
+    assert seconds < most_seconds
+    assert megabytes < most_megabytes
+
+
+VALUES = {
+    "constant": np.full((6, 30, 2), 3.0),
+    "zero": np.zeros((6, 30, 2)),
+    "one constant sample": np.stack([np.full((30, 2), 5.0), *np.ones((5, 30, 2))]),
+    "denormal": np.random.default_rng(0).normal(size=(6, 30, 2)) * 1e-310,
+    "denormal in float32": (
+        np.random.default_rng(0).normal(size=(6, 30, 2)) * 1e-40
+    ).astype(np.float32),
+    "large": np.random.default_rng(0).normal(size=(6, 30, 2)) * 1e30,
+    "large and small": np.random.default_rng(0).normal(size=(6, 30, 2))
+    * np.logspace(-30, 30, 30)[:, None],
+    "large offset": np.random.default_rng(0).normal(size=(6, 30, 2)) + 1e12,
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("scaling", ["channel", "sample", None])
+def test_extreme_values(name, scaling):
+    check_fit(VALUES[name], {"scaling": scaling, "latent_size": 4, "max_epochs": 2})

@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from joblib import Parallel, delayed
@@ -119,3 +121,92 @@ def test_one_fitted_model_serves_many_threads():
     )
     for result in results:
         np.testing.assert_array_equal(result, expected)
+
+
+def objects(arrays):
+    array = np.empty(len(arrays), dtype=object)
+    array[:] = arrays
+    return array
+
+
+def memory_map(array, folder):
+    np.save(folder / "x.npy", array)
+    return np.load(folder / "x.npy", mmap_mode="r")
+
+
+# The same values in other containers, orders and types, exact in float32.
+CONTAINERS = {
+    "list": lambda X, folder: list(X),
+    "object array": lambda X, folder: objects(list(X)),
+    "tuple": lambda X, folder: tuple(X),
+    "frame of arrays": lambda X, folder: pd.DataFrame(
+        {i: [*X[:, :, i]] for i in range(X.shape[2])}
+    ),
+    "memory map": memory_map,
+    "float32": lambda X, folder: X.astype(np.float32),
+    "other bytes": lambda X, folder: X.astype(">f8"),
+    "Fortran order": lambda X, folder: np.asfortranarray(X),
+    "a view": lambda X, folder: np.repeat(X, 2, axis=1)[:, ::2],
+    "read-only": lambda X, folder: np.frombuffer(X.tobytes()).reshape(X.shape),
+}
+TABLES = {
+    "frame": lambda X, folder: pd.DataFrame(X),
+    "frame of polars": lambda X, folder: pl.DataFrame(X),
+    "nested lists": lambda X, folder: X.tolist(),
+    "1-D arrays": lambda X, folder: [*X],
+    "integers": lambda X, folder: X.astype(int),
+    "float16": lambda X, folder: X.astype(np.float16),
+}
+
+
+@pytest.mark.parametrize("name", [*CONTAINERS, *TABLES])
+@pytest.mark.parametrize("scaling", ["channel", "sample", None])
+def test_the_container_and_the_type_do_not_matter(name, scaling, tmp_path):
+    X = data().round().astype(np.float64)
+    if name in TABLES:
+        X = X[:, :, 0]
+    other = (CONTAINERS | TABLES)[name](X, tmp_path)
+    options = {"scaling": scaling, "early_stopping": True}
+    one, two = cpc(**options).fit(X), cpc(**options).fit(other)
+    np.testing.assert_array_equal(two.transform(other), one.transform(X))
+    np.testing.assert_array_equal(two.score_samples(other), one.score_samples(X))
+
+
+def test_the_order_of_keyword_arguments_does_not_matter():
+    options = cpc().get_params()
+    reverse = CPCTransformer(**dict(reversed(options.items())))
+    np.testing.assert_array_equal(
+        reverse.fit_transform(data()), cpc().fit_transform(data())
+    )
+
+
+BACKENDS = """
+import sys
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from sklearn_cpc import CPCTransformer
+torch.set_num_threads(1)
+X = np.random.default_rng(0).normal(size=(20, 50, 2)).cumsum(1)
+cpc = CPCTransformer(latent_size=8, max_epochs=3, random_state=7)
+for backend in ("loky", "threading", "multiprocessing", "sequential"):
+    for features in Parallel(n_jobs=2, backend=backend)(
+        delayed(cpc.fit_transform)(X) for _ in range(2)
+    ):
+        sys.stdout.write(features.tobytes().hex() + "\\n")
+"""
+
+
+@pytest.mark.slow
+def test_the_backend_of_joblib_does_not_matter():
+    done = subprocess.run(
+        [sys.executable, "-c", BACKENDS],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
+    )
+    lines = done.stdout.split()
+    assert len(lines) == 8
+    assert set(lines) == {cpc().fit_transform(data()).tobytes().hex()}

@@ -206,9 +206,11 @@ def test_the_shape_of_a_model_cannot_change_as_it_goes_on(name, value):
 # ---- copies
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, repickled])
-def test_copies_transform_score_and_go_on_alike(copied):
-    fitted = cpc().fit(X)
+@pytest.mark.parametrize(
+    ("copied", "warm_start"), [(copy.deepcopy, False), (repickled, True)]
+)
+def test_copies_transform_score_and_go_on_alike(copied, warm_start):
+    fitted = cpc(warm_start=warm_start).fit(X)
     other = copied(fitted)
     np.testing.assert_array_equal(other.transform(X), fitted.transform(X))
     assert other.score(X) == fitted.score(X)

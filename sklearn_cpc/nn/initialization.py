@@ -5,24 +5,39 @@ a library must not touch.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 
 def build(
-    make: Callable[[], nn.Module], generator: torch.Generator | None = None
+    make: Callable[..., nn.Module],
+    generator: torch.Generator | None = None,
+    arguments: Sequence[Any] = (),
 ) -> nn.Module:
     """Make a module whose weights are drawn from `generator` alone.
 
-    The constructors run on the meta device, where they draw no random numbers:
-    the global generator is not touched, not even by fits in parallel threads.
+    If `make` is a class, the module keeps its `arguments`, numbers and strings, so
+    that a file can say how to make it again.
     """
-    with torch.device("meta"):
-        module = make()
+    module = outline(make, arguments)
     module.to_empty(device="cpu")
     initialize(module, generator)
+    return module
+
+
+def outline(make: Callable[..., nn.Module], arguments: Sequence[Any]) -> nn.Module:
+    """Make a module on the meta device: shapes without memory.
+
+    Its constructor draws no random numbers there: the global generator is not
+    touched, not even by fits in parallel threads.
+    """
+    with torch.device("meta"):
+        module = make(*arguments)
+    if make is type(module):
+        module.arguments = tuple(arguments)  # type: ignore[assignment]
     return module
 
 

@@ -98,16 +98,13 @@ class CPC(nn.Module):
         CPC
         """
         if not isinstance(encoder, nn.Module):
-            make_encoder = ENCODERS[encoder]
             encoder = build(
-                lambda: make_encoder(n_channels, latent_size, n_timesteps), generator
+                ENCODERS[encoder], generator, (n_channels, latent_size, n_timesteps)
             )
         if not isinstance(context, nn.Module):
-            make_context = CONTEXTS[context]
-            context = build(lambda: make_context(latent_size, context_size), generator)
+            context = build(CONTEXTS[context], generator, (latent_size, context_size))
         predictor = build(
-            lambda: LinearPredictor(context_size, latent_size, prediction_steps),
-            generator,
+            LinearPredictor, generator, (context_size, latent_size, prediction_steps)
         )
         return cls(encoder, context, predictor)
 

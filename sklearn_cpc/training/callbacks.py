@@ -7,13 +7,16 @@ from typing import Any
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
+from .state import n_updates
+
 
 class EpochProgress(Callback):
     """A progress bar over epochs with the loss and the contrastive accuracy."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
-        self.bar_ = tqdm(total=net.max_epochs, desc="CPC", unit="epoch")
+        self._n_before = len(net.history)
+        self._bar = tqdm(total=net.max_epochs, desc="CPC", unit="epoch")
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance it."""
@@ -21,13 +24,14 @@ class EpochProgress(Callback):
         values = {"loss": epoch["train_loss"], "accuracy": epoch["train_accuracy"]}
         if "valid_score" in epoch:
             values["valid_score"] = epoch["valid_score"]
-        self.bar_.set_postfix(values, refresh=False)
-        self.bar_.update()
+        self._bar.set_postfix(values, refresh=False)
+        # More than one after a fit that went on from a checkpoint.
+        self._bar.update(len(net.history) - self._n_before - self._bar.n)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Leave it as it is; an open bar could not be pickled."""
-        self.bar_.close()
-        del self.bar_
+        """Leave it as it is; an open bar could not be copied."""
+        self._bar.close()
+        del self._bar
 
 
 class FitTasks(Callback):
@@ -59,8 +63,8 @@ class FitTasks(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin a task."""
-        self.task_ = self.context.subcontext(task_name="epoch")
-        self.task_.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+        self._task = self.context.subcontext(task_name="epoch")
+        self._task.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """End it; stop, in skorch's way, if a callback wants to."""
@@ -70,7 +74,7 @@ class FitTasks(Callback):
             kept.module_ = copy.deepcopy(net.module_)
             return self.fitted_attributes(kept)
 
-        if self.end(self.task_, attributes):
+        if self.end(self._task, attributes):
             raise KeyboardInterrupt
 
     def end(self, task: Any, attributes: Any) -> bool:
@@ -99,8 +103,8 @@ class WarmUp(Callback):
         self.n_updates = n_updates
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Count the updates of earlier fits."""
-        self.update_ = sum(epoch["train_batch_count"] for epoch in net.history)
+        """Count the updates that the optimizer knows of."""
+        self.update_ = n_updates(net.optimizer_)
 
     def on_batch_begin(self, net: Any, training: bool = True, **kwargs: Any) -> None:
         """Set the learning rate of this update."""

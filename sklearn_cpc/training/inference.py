@@ -1,5 +1,6 @@
 """Run a trained model on many sequences, batch by batch."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,8 @@ def run(
 ) -> Iterator[tuple[np.ndarray, Any]]:
     """Yield the rows and the outputs of `function` on every batch of `source`.
 
+    If a GPU runs out of memory, all batches that are left are halved.
+
     Parameters
     ----------
     function : callable
@@ -50,16 +53,35 @@ def run(
     kind = torch.device(device).type
     if rows is None:
         rows = np.arange(len(source.lengths))
-    for index in even_batches(source.lengths[rows], batch_size):
-        batch = rows[index]
-        n_rows = len(batch)
+
+    def output_of(batch: np.ndarray) -> Any:
         if source.lengths[batch].max() <= MIN_ROWS_STEPS:
-            batch = np.resize(batch, max(n_rows, MIN_ROWS))  # repeats
+            batch = np.resize(batch, max(len(batch), MIN_ROWS))  # repeats
         x, lengths = (torch.from_numpy(part) for part in source.batch(batch, size=size))
         # inference_mode and autocast are left before control goes to the caller.
         with (
             torch.inference_mode(),
             torch.autocast(kind, autocast, autocast is not None),
         ):
-            output = function(x.to(device), lengths.to(device))
-        yield batch[:n_rows], output
+            return function(x.to(device), lengths.to(device))
+
+    batches = deque(rows[i] for i in even_batches(source.lengths[rows], batch_size))
+    while batches:
+        batch = batches.popleft()
+        try:
+            output = output_of(batch)
+        except torch.cuda.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            output = None  # what is left of the attempt goes with the error
+        if output is None:
+            torch.cuda.empty_cache()
+            batches = deque(half for b in (batch, *batches) for half in _halves(b))
+            continue
+        yield batch, output
+
+
+def _halves(batch: np.ndarray) -> list[np.ndarray]:
+    """Return the first and the second half, without what is empty."""
+    middle = len(batch) // 2
+    return [half for half in (batch[:middle], batch[middle:]) if len(half)]

@@ -8,6 +8,9 @@ from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
 
 from ..nn.loss import LossOutput
+from .state import not_finite
+
+REMEDY = "Use a smaller lr, a higher temperature, or scaling='channel'."
 
 
 class _StopTraining(Exception):
@@ -113,7 +116,7 @@ class CPCNet(NeuralNet):
         if not torch.isfinite(output.loss):
             raise ValueError(
                 f"The loss became {output.loss.item()} in epoch {len(self.history)}. "
-                "Use a smaller lr, a higher temperature, or scaling='channel'."
+                + REMEDY
             )
         self.history.record_batch("train_chance", output.chance)
         weights = output.n_pairs / output.n_pairs.sum().clamp(min=1)
@@ -131,6 +134,8 @@ class CPCNet(NeuralNet):
         with suppress(_StopTraining):
             self.fit_loop(X, y, **fit_params)
         self.notify("on_train_end", X=X, y=y)
+        if name := not_finite(self.module_):
+            raise ValueError(f"The last update made {name} infinite or NaN. {REMEDY}")
         for epoch in self.history:  # a value for every batch would grow for ever
             epoch["batches"].clear()
         return self

@@ -1,0 +1,333 @@
+"""Files, pickles and copies: the same features, or an error that says why."""
+
+import copy
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import cloudpickle
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors
+import safetensors.numpy
+import safetensors.torch
+import skops.io
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from torch import nn
+
+from sklearn_cpc import Checkpoint, CPCTransformer
+
+DATA = Path(__file__).parent / "data"
+X = np.random.default_rng(0).normal(size=(16, 40, 2)).cumsum(1)
+
+
+def cpc(**options):
+    options = {"latent_size": 8, "context_size": 8, "max_epochs": 2} | options
+    return CPCTransformer(**{"random_state": 0} | options)
+
+
+class Own(nn.Module):
+    """An encoder of the user's, with a buffer that is not finite."""
+
+    downsampling = 2
+
+    def __init__(self, size=4):
+        super().__init__()
+        self.linear = nn.Linear(2, size)
+        self.register_buffer("limit", torch.tensor(torch.inf))
+
+    def forward(self, x):
+        return self.linear(x[:, ::2]).clamp(max=self.limit)
+
+
+# ---- all ways there and back
+
+
+def saved(fitted, folder):
+    fitted.save(folder / "model.safetensors")
+    return CPCTransformer.load(folder / "model.safetensors")
+
+
+def pickled(fitted, folder):
+    return pickle.loads(pickle.dumps(fitted))
+
+
+def oldest_pickle(fitted, folder):
+    return pickle.loads(pickle.dumps(fitted, protocol=2))
+
+
+def compressed(fitted, folder):
+    joblib.dump(fitted, folder / "model.joblib", compress=3)
+    return joblib.load(folder / "model.joblib")
+
+
+def memory_mapped(fitted, folder):
+    joblib.dump(fitted, folder / "model.joblib")
+    return joblib.load(folder / "model.joblib", mmap_mode="r")
+
+
+def cloudpickled(fitted, folder):
+    return pickle.loads(cloudpickle.dumps(fitted))
+
+
+def skopsed(fitted, folder):
+    data = skops.io.dumps(fitted)
+    trusted = skops.io.get_untrusted_types(data=data)
+    assert trusted == ["sklearn_cpc._sequence.CPCTransformer"]
+    return skops.io.loads(data, trusted=trusted)
+
+
+def deepcopied(fitted, folder):
+    return copy.deepcopy(fitted)
+
+
+WAYS = [
+    saved,
+    pickled,
+    oldest_pickle,
+    compressed,
+    memory_mapped,
+    cloudpickled,
+    skopsed,
+    deepcopied,
+    lambda fitted, folder: copy.copy(fitted),
+]
+MODELS = {
+    "default": {"latent_size": 128, "context_size": 128},
+    "lstm": {"context": "lstm", "scaling": "sample", "pooling": "mean"},
+    "audio": {"encoder": "audio", "scaling": None, "prediction_steps": 1},
+    "untrained": {"max_epochs": 0, "context": "conv", "pooling": ["max", "std"]},
+    "early": {"early_stopping": True, "warm_start": True, "features": "both"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_way_gives_the_same_estimator(way, name, tmp_path):
+    data = np.repeat(X, 8, axis=1) if name == "audio" else X
+    fitted = cpc(**MODELS[name]).fit(data)
+    other = way(fitted, tmp_path)
+    np.testing.assert_array_equal(other.transform(data), fitted.transform(data))
+    for mine, yours in zip(
+        other.transform_steps(data), fitted.transform_steps(data), strict=True
+    ):
+        np.testing.assert_array_equal(mine, yours)
+    np.testing.assert_array_equal(other.score_samples(data), fitted.score_samples(data))
+    assert other.get_params() == fitted.get_params()
+    assert set(vars(other)) == set(vars(fitted))
+    for attribute in ("loss_curve_", "validation_scores_", "n_features_in_"):
+        assert getattr(other, attribute) == getattr(fitted, attribute)
+    assert clone(other).get_params() == fitted.get_params()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_parameters_keep_their_types(way, tmp_path):
+    random_state = np.random.RandomState(3)
+    random_state.normal()  # keeps a second normal number for the next call
+    fitted = cpc(lr=np.float64(1e-3), batch_size=np.int64(8), random_state=random_state)
+    other = way(fitted.fit(X), tmp_path)
+    assert other.pooling == ("mean", "max", "std")
+    assert (other.lr, other.batch_size, other.scaling) == (1e-3, 8, "channel")
+    if other.random_state is not random_state:
+        assert other.random_state.normal() == random_state.normal()
+    assert other.fit(X).n_epochs_ == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_names_and_output_of_frames_survive(way, tmp_path):
+    frame = pd.DataFrame(X[:, :, 0], columns=[f"t{i}" for i in range(40)])
+    fitted = cpc().set_output(transform="pandas").fit(frame)
+    other = way(fitted, tmp_path)
+    pd.testing.assert_frame_equal(other.transform(frame), fitted.transform(frame))
+    assert other.feature_names_in_.tolist() == frame.columns.tolist()
+    with pytest.raises(ValueError, match="feature names should match"):
+        other.transform(frame.rename(columns={"t0": "other"}))
+
+
+@pytest.mark.parametrize("way", [saved, pickled, skopsed, deepcopied])
+def test_training_goes_on_exactly_where_it_was(way, tmp_path):
+    """With warm_start, or after partial_fit: the state of the optimizer is there."""
+    fitted = cpc(warm_start=True, batch_size=4).fit(X)
+    other = way(fitted, tmp_path)
+    np.testing.assert_array_equal(other.fit(X).transform(X), fitted.fit(X).transform(X))
+    fitted = cpc(batch_size=4).partial_fit(X).partial_fit(X + 1)
+    other = way(fitted, tmp_path)
+    fitted.partial_fit(X - 1)
+    other.partial_fit(X - 1)
+    np.testing.assert_array_equal(other.transform(X), fitted.transform(X))
+    assert other.loss_curve_ == fitted.loss_curve_
+
+
+@pytest.mark.parametrize("way", [saved, pickled])
+def test_else_it_goes_on_with_a_new_optimizer_and_warm_up(way, tmp_path):
+    fitted = cpc(batch_size=4, max_epochs=8).fit(X)
+    other = way(fitted, tmp_path)
+    assert len(fitted.net_.optimizer_.state) > 0
+    assert len(other.net_.optimizer_.state) == 0
+    other.partial_fit(X)
+    assert other.n_epochs_ == 9
+    rate = other.net_.optimizer_.param_groups[0]["lr"]
+    assert rate == pytest.approx(other.lr * 4 / 20)  # 4 updates of 20
+    fitted.partial_fit(X)
+    assert fitted.net_.optimizer_.param_groups[0]["lr"] == fitted.lr
+
+
+def test_a_pickle_is_little_larger_than_the_weights():
+    fitted = cpc(latent_size=128, context_size=128, max_epochs=100).fit(X[:, :12])
+    n_bytes = sum(4 * p.numel() for p in fitted.net_.module_.parameters())
+    assert len(pickle.dumps(fitted)) < 1.2 * n_bytes
+    with_optimizer = pickle.dumps(fitted.set_params(warm_start=True))
+    assert 3 * n_bytes < len(with_optimizer) < 3.2 * n_bytes
+
+
+def test_pickles_and_files_of_the_same_model_are_the_same_bytes(tmp_path):
+    one, other = cpc().fit(X), cpc().fit(X)
+    assert pickle.dumps(one) == pickle.dumps(other)
+    one.save(tmp_path / "one")
+    other.save(tmp_path / "other")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_a_pipeline_can_be_pickled():
+    y = np.arange(16) % 2
+    pipe = make_pipeline(cpc(), LogisticRegression()).fit(X, y)
+    other = pickle.loads(pickle.dumps(pipe))
+    np.testing.assert_array_equal(other.predict_proba(X), pipe.predict_proba(X))
+
+
+def test_an_unfitted_estimator():
+    other = pickle.loads(pickle.dumps(cpc(lr=0.5)))
+    assert other.get_params() == cpc(lr=0.5).get_params()
+    with pytest.raises(NotFittedError):
+        other.transform(X)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        cpc().save("nowhere")
+
+
+def test_parameters_can_be_changed_at_load(tmp_path):
+    fitted = cpc(verbose=0).fit(X)
+    fitted.save(tmp_path / "model")
+    other = CPCTransformer.load(tmp_path / "model", n_jobs=1, features="latent")
+    assert other.n_jobs == 1
+    np.testing.assert_array_equal(
+        other.transform(X), fitted.set_params(features="latent").transform(X)
+    )
+    with pytest.raises(ValueError, match="Invalid parameter 'feature'"):
+        CPCTransformer.load(tmp_path / "model", feature="latent")
+
+
+def test_what_belongs_to_a_process_is_not_saved(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "run")
+    fitted = cpc(callbacks=[checkpoint]).fit(X)
+    assert saved(fitted, tmp_path).callbacks is None
+
+
+# ---- own modules
+
+
+@pytest.mark.parametrize("way", [saved, pickled, cloudpickled, deepcopied])
+def test_own_modules(way, tmp_path):
+    encoder, context = Own(), nn.Sequential(nn.Linear(4, 6), nn.Tanh())
+    fitted = cpc(encoder=encoder, context=context).fit(X)
+    if way is saved:
+        path = tmp_path / "model"
+        fitted.save(path)
+        message = (
+            r"only the weights of your own context and encoder\. Pass what they .*: "
+            r"CPCTransformer\.load\(path, context=Sequential\(\.\.\.\), encoder=Own\("
+        )
+        with pytest.raises(ValueError, match=message):
+            CPCTransformer.load(path)
+        parts = {"encoder": Own(), "context": copy.deepcopy(context)}
+        before = copy.deepcopy(parts["encoder"].state_dict())
+        other = CPCTransformer.load(path, **parts)
+        torch.testing.assert_close(parts["encoder"].state_dict(), before)
+        for wrong in (Own(size=5), nn.Linear(2, 4)):
+            with pytest.raises(ValueError, match="context and encoder must be as in"):
+                CPCTransformer.load(path, encoder=wrong, context=context)
+    else:
+        other = way(fitted, tmp_path)
+    np.testing.assert_array_equal(other.transform(X), fitted.transform(X))
+    assert other.set_params(warm_start=True).fit(X).n_epochs_ == 4
+
+
+# ---- devices
+
+
+def test_a_model_of_another_device_loads(tmp_path):
+    """device="auto" finds what is here; what is not here is replaced by the CPU."""
+    fitted = cpc().fit(X)
+    expected = fitted.transform(X)
+    fitted.device_ = "cuda"  # as if it had been there
+    assert pickled(fitted, tmp_path).device_ != "cuda:0"
+    np.testing.assert_allclose(
+        pickled(fitted, tmp_path).transform(X), expected, atol=1e-4
+    )
+    fitted.set_params(device="cuda:77")
+    for way in (saved, pickled):
+        with pytest.warns(UserWarning, match=r"runs on the CPU: device='cuda:77' can"):
+            other = way(fitted, tmp_path)
+        assert other.device_ == "cpu"
+        np.testing.assert_array_equal(other.transform(X), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_model_of_a_gpu_works_without_one(tmp_path):
+    fitted = cpc(warm_start=True).fit(X)
+    assert fitted.device_.startswith("cuda")
+    fitted.save(tmp_path / "model")
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(fitted))
+    np.save(tmp_path / "x.npy", X)
+    script = """
+import pickle, sys, numpy as np
+from sklearn_cpc import CPCTransformer
+folder = sys.argv[1]
+X = np.load(folder + "/x.npy")
+for model in (
+    CPCTransformer.load(folder + "/model"),
+    pickle.load(open(folder + "/model.pkl", "rb")),
+):
+    assert model.device_ == "cpu"
+    np.save(folder + "/features.npy", model.transform(X))
+    model.fit(X)
+"""
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env=environment, check=True
+    )
+    features = np.load(tmp_path / "features.npy")
+    np.testing.assert_allclose(features, fitted.transform(X), atol=1e-3)
+
+
+# ---- formats
+
+
+def test_files_of_the_first_format_still_load():
+    """The file was written by tests/data/make_model_v1.py."""
+    known = np.load(DATA / "model_v1.npz")
+    sequences = [known[f"x{i}"] for i in range(4)]
+    fitted = CPCTransformer.load(DATA / "model_v1.safetensors")
+    np.testing.assert_allclose(
+        fitted.transform(sequences), known["features"], 1e-4, 1e-5
+    )
+    np.testing.assert_allclose(fitted.score_samples(sequences), known["scores"], 1e-4)
+    assert fitted.loss_curve_ == known["loss_curve"].tolist()
+    assert fitted.fit(sequences).n_epochs_ == 6
+
+
+def test_other_tools_can_read_a_file(tmp_path):
+    cpc().fit(X).save(tmp_path / "model")
+    with safetensors.safe_open(tmp_path / "model", "np") as file:
+        header = json.loads(file.metadata()["sklearn_cpc"])
+        weight = file.get_tensor("fitted.net.weights.predictor.linear.weight")
+    assert header["format"] == 1
+    assert weight.shape == (8 * 8, 8)
