@@ -57,10 +57,12 @@ STANDARD = {
     "copy",
     "dataclasses",
     "importlib",
+    "io",
     "math",
     "numbers",
     "typing",
     "warnings",
+    "zlib",
 }
 
 
