@@ -81,7 +81,7 @@ class Ranks:
             tensor.copy_(total.view_as(tensor))
 
     def first(self, value: Any) -> Any:
-        """Return the `value` of rank 0: tensors, numbers, strings and containers."""
+        """Return the `value` of rank 0, with its tensors on the CPU."""
         if self.size == 1:
             return value
         buffer = io.BytesIO()
@@ -89,7 +89,8 @@ class Ranks:
         message = [buffer.getvalue()]
         with self._answered():
             dist.broadcast_object_list(message, src=0, device=self.device)
-        return torch.load(io.BytesIO(message[0]), map_location="cpu", weights_only=True)
+        buffer = io.BytesIO(message[0])
+        return torch.load(buffer, map_location="cpu", weights_only=False)
 
     def any(self, flag: bool) -> bool:
         """Return whether `flag` is true in any rank."""

@@ -71,8 +71,9 @@ def check_accelerator(accelerator: Any) -> None:
     if kind != "NO" and not kind.startswith("MULTI_"):
         raise ValueError(
             f"accelerator has distributed_type={kind!r}, but training is "
-            "data-parallel: every process holds the whole model. Use an Accelerator for one process, "
-            "or for several on CPUs or GPUs ('MULTI_CPU', 'MULTI_GPU')."
+            "data-parallel: every process holds the whole model. Use an Accelerator "
+            "for one process, or for several on CPUs or GPUs ('MULTI_CPU', "
+            "'MULTI_GPU')."
         )
 
 
@@ -107,13 +108,14 @@ def check_shares(ranks: Ranks, n_parts: int, batches: RandomCrops) -> None:
 
 
 def synchronise(ranks: Ranks, net: Any, rng: np.random.Generator) -> None:
-    """Give all processes the weights and the state of the generators of rank 0."""
+    """Give all processes the weights, history and random states of rank 0."""
     if ranks.size == 1:
         return
-    module, optimizer, draws, bits = ranks.first(
+    module, optimizer, net.history, draws, rng.bit_generator.state = ranks.first(
         (
             net.module_.state_dict(),
             net.optimizer_.state_dict(),
+            net.history,
             net.criterion_.generator.get_state(),
             rng.bit_generator.state,
         )
@@ -121,7 +123,6 @@ def synchronise(ranks: Ranks, net: Any, rng: np.random.Generator) -> None:
     net.module_.load_state_dict(module)
     net.optimizer_.load_state_dict(optimizer)
     net.criterion_.generator.set_state(draws)
-    rng.bit_generator.state = bits
 
 
 def callbacks_of_rank(ranks: Ranks, callbacks: Any) -> list[Any]:

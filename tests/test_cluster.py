@@ -1,0 +1,329 @@
+"""Engines that spread work: Dask, Spark and Ray; and data that come in chunks."""
+
+import os
+import pickle
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from joblib import parallel_config
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, KFold
+from skorch.callbacks import Callback
+
+from sklearn_cpc import CPCTransformer
+
+# The engines warn of each other's and of their own things to come.
+pytestmark = pytest.mark.filterwarnings("default")
+rng = np.random.default_rng(0)
+X = [rng.normal(size=(n, 2)).cumsum(0) for n in rng.integers(20, 60, 24)]
+TABLE = rng.normal(size=(24, 40)).cumsum(1)
+
+
+def cpc(**options):
+    options = {"latent_size": 8, "context_size": 8, "max_epochs": 3} | options
+    return CPCTransformer(random_state=0, n_jobs=1, **options)
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two worker processes of one thread each."""
+    distributed = pytest.importorskip("distributed", reason="needs dask[distributed]")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+# ---- search
+
+
+GRID = {"lr": [1e-4, 1e-2], "max_epochs": [0, 10]}
+SEARCHES = {
+    "grid": lambda **options: GridSearchCV(
+        cpc(), GRID, cv=KFold(2), error_score="raise", **options
+    ),
+    "halving": lambda **options: HalvingGridSearchCV(
+        cpc(),
+        GRID,
+        cv=KFold(2),
+        error_score="raise",
+        min_resources=12,
+        random_state=0,
+        **options,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_a_search_on_dask_is_the_search_of_one_process(client, kind):
+    search = SEARCHES[kind]
+    alone = search().fit(X)
+    with parallel_config("dask", scatter=[X]):
+        spread = search(n_jobs=-1).fit(X)
+    assert spread.best_params_ == alone.best_params_
+    for name in ("params", "split0_test_score", "mean_test_score"):
+        assert list(spread.cv_results_[name]) == list(alone.cv_results_[name])
+    np.testing.assert_array_equal(spread.transform(X), alone.transform(X))
+
+
+class KillOnce(Callback):
+    """Kills the process after an epoch, the first time in all processes."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_epoch_end(self, net, **kwargs):
+        with suppress(FileExistsError), open(self.path, "x"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_search_survives_the_loss_of_a_worker(client, tmp_path):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    path = tmp_path / "killed"
+
+    def search(**options):
+        killer = cpc(callbacks=[KillOnce(str(path))])
+        return GridSearchCV(killer, GRID, cv=KFold(2), error_score="raise", **options)
+
+    workers = set(client.run(os.getpid).values())
+    with parallel_config("dask", scatter=[X]):
+        spread = search(n_jobs=-1).fit(X)
+    assert path.exists()
+    client.wait_for_workers(2, timeout=60)
+    assert len(workers & set(client.run(os.getpid).values())) == 1
+    alone = search().fit(X)
+    scores = [s.cv_results_["mean_test_score"].tolist() for s in (alone, spread)]
+    assert scores[0] == scores[1]
+    assert spread.best_params_ == alone.best_params_
+
+
+# ---- transform
+
+
+def test_dask_array(client):
+    da = pytest.importorskip("dask.array")
+    fitted = cpc().fit(TABLE)
+    array = da.from_array(TABLE, chunks=(7, -1))
+    n_features = len(fitted.get_feature_names_out())
+    features = array.map_blocks(
+        fitted.transform, dtype=np.float32, chunks=(array.chunks[0], n_features)
+    )
+    expected = fitted.transform(TABLE)
+    assert features.shape == expected.shape
+    np.testing.assert_array_equal(features.compute(), expected)
+
+
+def test_dask_array_of_several_channels(client):
+    da = pytest.importorskip("dask.array")
+    stacked = np.stack([x[:20] for x in X])
+    fitted = cpc().fit(stacked)
+    array = da.from_array(stacked, chunks=(7, -1, -1))
+    n_features = len(fitted.get_feature_names_out())
+    features = array.map_blocks(
+        fitted.transform,
+        dtype=np.float32,
+        drop_axis=2,
+        chunks=(array.chunks[0], n_features),
+    )
+    np.testing.assert_array_equal(features.compute(), fitted.transform(stacked))
+
+
+def test_dask_dataframe(client):
+    dd = pytest.importorskip("dask.dataframe", reason="needs dask[dataframe]")
+    frame = pd.DataFrame(TABLE, columns=[f"t{i}" for i in range(TABLE.shape[1])])
+    fitted = cpc().set_output(transform="pandas").fit(frame)
+    meta = fitted.transform(frame.head(1))
+    features = dd.from_pandas(frame, npartitions=3).map_partitions(
+        fitted.transform, meta=meta
+    )
+    expected = fitted.transform(frame)
+    pd.testing.assert_frame_equal(features.compute(), expected)
+
+
+@pytest.fixture(scope="module")
+def spark():
+    sql = pytest.importorskip("pyspark.sql", reason="needs pyspark[sql]")
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("Spark needs Java")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    session = (
+        sql.SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.sql.shuffle.partitions", "2")
+        .getOrCreate()
+    )
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="module")
+def series(spark):
+    """A frame of the sequences, one channel, with their number."""
+    rows = [(i, x[:, 0].tolist()) for i, x in enumerate(X)]
+    return spark.createDataFrame(rows, "id long, series array<double>").repartition(3)
+
+
+UNIVARIATE = [x[:, :1] for x in X]
+
+
+@pytest.mark.slow
+def test_spark_pandas_udf(spark, series):
+    from pyspark.sql.functions import pandas_udf
+
+    fitted = cpc().fit(UNIVARIATE)
+    model = spark.sparkContext.broadcast(fitted)
+
+    def features(series):
+        return pd.Series(list(model.value.transform(series)))
+
+    udf = pandas_udf(features, "array<float>")
+    rows = series.select("id", udf("series").alias("features")).orderBy("id").collect()
+    expected = fitted.transform(UNIVARIATE)
+    np.testing.assert_array_equal([row.features for row in rows], expected)
+
+
+@pytest.mark.slow
+def test_spark_map_in_pandas(spark, series):
+    fitted = cpc().set_output(transform="pandas").fit(UNIVARIATE)
+    model = spark.sparkContext.broadcast(fitted)
+    names = fitted.get_feature_names_out()
+
+    def features(frames):
+        for frame in frames:
+            output = model.value.transform(frame["series"])
+            yield pd.concat([frame[["id"]], output], axis=1)
+
+    schema = "id long, " + ", ".join(f"{name} float" for name in names)
+    table = series.mapInPandas(features, schema).toPandas().sort_values("id")
+    expected = fitted.transform(UNIVARIATE)
+    np.testing.assert_array_equal(table[names], expected)
+
+
+class Features:
+    """What an actor of Ray does: the model is sent once, the batches pass by."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __call__(self, batch):
+        return {"id": batch["id"], "features": self.model.transform(batch["series"])}
+
+
+@pytest.mark.slow
+def test_ray_map_batches():
+    ray = pytest.importorskip("ray", reason="needs ray[data]")
+    cloudpickle = pytest.importorskip("ray.cloudpickle")
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    fitted = cpc().fit(TABLE)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        data = ray.data.from_items(
+            [{"id": i, "series": row} for i, row in enumerate(TABLE)]
+        )
+        rows = data.map_batches(
+            Features,
+            fn_constructor_args=[fitted],
+            batch_size=7,
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(size=1),
+        ).take_all()
+    finally:
+        ray.shutdown()
+    features = [row["features"] for row in sorted(rows, key=lambda row: row["id"])]
+    np.testing.assert_allclose(features, fitted.transform(TABLE), atol=1e-6)
+
+
+# ---- what is sent
+
+
+def test_a_fitted_estimator_is_small_and_quick_to_read():
+    """Weights, little else; in a process that has imported the package."""
+    fitted = CPCTransformer(max_epochs=1, random_state=0).fit(TABLE)
+    weights = sum(p.numel() * 4 for p in fitted.net_.module_.parameters())
+    message = pickle.dumps(fitted)
+    assert len(message) <= 1.2 * weights
+    seconds = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        pickle.loads(message)
+        seconds.append(time.perf_counter() - begin)
+    assert min(seconds) < 0.05
+
+
+# ---- streams
+
+
+N_CHUNKS, N_ROWS, N_STEPS = 5, 30, 48
+
+
+def chunk(i):
+    """Return chunk `i`: rows differ in size from chunk to chunk."""
+    noise = np.random.default_rng(i).normal(size=(N_ROWS, N_STEPS, 2))
+    return (noise.cumsum(1) * (1 + i) + 10 * i).astype(np.float32)
+
+
+def parquet(folder):
+    """Write a file with a list for each channel, and read it slice by slice."""
+    for i in range(N_CHUNKS):
+        frame = {f"c{c}": list(chunk(i)[:, :, c]) for c in range(2)}
+        pl.DataFrame(frame).write_parquet(folder / f"{i:03}.parquet")
+    stored = pl.scan_parquet(folder / "*.parquet")
+    for start in range(0, N_CHUNKS * N_ROWS, N_ROWS):
+        yield stored.slice(start, N_ROWS).collect()
+
+
+def hdf5(folder):
+    h5py = pytest.importorskip("h5py", reason="needs h5py")
+    with h5py.File(folder / "stream.h5", "w") as file:
+        data = file.create_dataset(
+            "X", (N_CHUNKS * N_ROWS, N_STEPS, 2), np.float32, chunks=(N_ROWS, 8, 2)
+        )
+        for i in range(N_CHUNKS):
+            data[i * N_ROWS : (i + 1) * N_ROWS] = chunk(i)
+        for start in range(0, len(data), N_ROWS):
+            yield data[start : start + N_ROWS]
+
+
+def zarr(folder):
+    zarr = pytest.importorskip("zarr", reason="needs zarr")
+    data = zarr.create_array(
+        store=str(folder / "stream.zarr"),
+        shape=(N_CHUNKS * N_ROWS, N_STEPS, 2),
+        dtype="float32",
+        chunks=(N_ROWS, N_STEPS, 2),
+    )
+    for i in range(N_CHUNKS):
+        data[i * N_ROWS : (i + 1) * N_ROWS] = chunk(i)
+    for start in range(0, data.shape[0], N_ROWS):
+        yield data[start : start + N_ROWS]
+
+
+@pytest.mark.parametrize("store", [parquet, hdf5, zarr])
+def test_a_stream_has_the_scaling_and_the_worth_of_one_fit(tmp_path, store):
+    together = np.concatenate([chunk(i) for i in range(N_CHUNKS)])
+    stream = cpc(batch_size=10, lr=5e-3, max_epochs=5)
+    for _ in range(5):
+        for part in store(tmp_path):
+            stream.partial_fit(part)
+    at_once = cpc(batch_size=10, lr=5e-3, max_epochs=5).fit(together)
+    assert len(stream.loss_curve_) == 5 * N_CHUNKS
+    for name in ("mean_", "var_", "scale_"):
+        running, expected = (
+            getattr(fitted._scaling.scaler, name) for fitted in (stream, at_once)
+        )
+        np.testing.assert_allclose(running, expected, rtol=1e-9)
+    untrained = cpc(max_epochs=0).fit(together)
+    scores = [fitted.score(together) for fitted in (untrained, stream, at_once)]
+    assert scores[1] > scores[0] + 0.8 * (scores[2] - scores[0])
