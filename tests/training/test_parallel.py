@@ -249,3 +249,58 @@ def test_a_process_that_does_not_answer_ends_the_others(tmp_path, name):
     assert second is None
     with pytest.raises(RuntimeError, match=r"Process 0 of 2 .* got no answer"):
         raise_again(first["job"]["error"])
+
+
+def launch(folder, launcher, jobs, timeout=200, **engine_options):
+    """Run a launcher of processes to its end; return it and the results."""
+    arguments = command(folder, jobs, "accelerate", engine_options)
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return done, [read(folder / str(rank)) for rank in range(2)]
+
+
+TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
+
+
+@pytest.mark.slow
+def test_torchrun_with_accelerate_trains_as_one_does(tmp_path):
+    pytest.importorskip("accelerate", reason="needs the extra distributed")
+    jobs = {"groups": LIKE_ONE["groups"], "parts": {"n_parts": 2}}
+    done, results = launch(tmp_path, TORCHRUN, jobs)
+    assert done.returncode == 0, done.stderr
+    assert_like_one(results[0]["groups"], "groups")
+    assert results[0]["parts"]["loss_curve"] == results[1]["parts"]["loss_curve"]
+
+
+@pytest.mark.slow
+def test_accelerate_launch_in_bfloat16(tmp_path):
+    pytest.importorskip("accelerate", reason="needs the extra distributed")
+    jobs = {"job": {"options": {"lr": 5e-3}}}
+    done, results = launch(
+        tmp_path, [*ACCELERATE, "--mixed_precision=bf16"], jobs, mixed_precision="bf16"
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (result["job"] for result in results)
+    assert first["loss_curve"] == second["loss_curve"]
+    assert first["loss_curve"][-1] < first["loss_curve"][0] - 0.2
+    for key, weight in first["weights"].items():
+        np.testing.assert_array_equal(second["weights"][key], weight)
+    in_float32 = one(jobs["job"]).loss_curve_
+    assert first["loss_curve"] != in_float32
+    np.testing.assert_allclose(first["loss_curve"], in_float32, atol=0.1)
+
+
+@pytest.mark.slow
+def test_torchrun_ends_with_a_dead_process(tmp_path):
+    pytest.importorskip("accelerate", reason="needs the extra distributed")
+    jobs = {"job": {"options": {"max_epochs": 10_000, "callbacks": [("Die", 1)]}}}
+    done, _ = launch(tmp_path, TORCHRUN, jobs, timeout=100)
+    assert done.returncode == 1
+    assert "Signal 9" in done.stderr
