@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from joblib import parallel_config
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, KFold
 from skorch.callbacks import Callback
@@ -47,6 +46,13 @@ def client():
 # ---- search
 
 
+def on_dask():
+    """Send the data once to every worker, and then candidates only."""
+    from joblib import parallel_config
+
+    return parallel_config("dask", scatter=[X])
+
+
 GRID = {"lr": [1e-4, 1e-2], "max_epochs": [0, 10]}
 SEARCHES = {
     "grid": lambda **options: GridSearchCV(
@@ -68,7 +74,7 @@ SEARCHES = {
 def test_a_search_on_dask_is_the_search_of_one_process(client, kind):
     search = SEARCHES[kind]
     alone = search().fit(X)
-    with parallel_config("dask", scatter=[X]):
+    with on_dask():
         spread = search(n_jobs=-1).fit(X)
     assert spread.best_params_ == alone.best_params_
     for name in ("params", "split0_test_score", "mean_test_score"):
@@ -97,7 +103,7 @@ def test_a_search_survives_the_loss_of_a_worker(client, tmp_path):
         return GridSearchCV(killer, GRID, cv=KFold(2), error_score="raise", **options)
 
     workers = set(client.run(os.getpid).values())
-    with parallel_config("dask", scatter=[X]):
+    with on_dask():
         spread = search(n_jobs=-1).fit(X)
     assert path.exists()
     client.wait_for_workers(2, timeout=60)

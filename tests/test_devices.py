@@ -43,6 +43,23 @@ def test_an_accelerator_takes_over_the_backward_pass():
     np.testing.assert_array_equal(fitted.transform(X), cpc().fit(X).transform(X))
 
 
+class HalfPrecision(StandIn):
+    def autocast(self):
+        return torch.autocast("cpu", torch.bfloat16)
+
+
+def test_an_accelerator_decides_on_the_precision():
+    curves = [
+        cpc(accelerator=accelerator, **options).fit(X).loss_curve_
+        for accelerator, options in [
+            (None, {}),
+            (None, {"precision": "bf16"}),
+            (HalfPrecision(), {}),
+        ]
+    ]
+    assert curves[0] != curves[1] == curves[2]
+
+
 def test_gradient_accumulation_is_the_mean_over_parts_of_a_batch():
     accelerator = StandIn(n_parts=3)
     fitted = cpc(max_epochs=0).fit(X)

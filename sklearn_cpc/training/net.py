@@ -1,7 +1,7 @@
 """The skorch net that trains a CPC model."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import torch
@@ -106,7 +106,10 @@ class CPCNet(NeuralNet):
     def infer(self, x: dict[str, torch.Tensor], **fit_params: Any) -> Any:
         """Run the model; lengths stay on the CPU, where negatives are drawn."""
         device = torch.device(self.device)
-        with torch.autocast(device.type, self.autocast, self.autocast is not None):
+        precision = nullcontext()  # that of the accelerator, if there is one
+        if self.autocast is not None:
+            precision = torch.autocast(device.type, self.autocast)
+        with precision:
             return self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:

@@ -123,6 +123,10 @@ def do(job, accelerator):
     cpc = CPCTransformer(accelerator=accelerator, **options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        if job["sklearn_bar"] and hasattr(cpc, "set_callbacks"):
+            from sklearn.callback import ProgressBar
+
+            cpc.set_callbacks(ProgressBar())
         try:
             for _ in range(job["n_fits"]):
                 getattr(cpc, job["method"])(seen, groups=job["groups"])
