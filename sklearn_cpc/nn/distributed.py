@@ -35,6 +35,7 @@ class Ranks:
     Examples
     --------
     >>> import torch
+    >>> from sklearn_cpc.nn.distributed import Ranks
     >>> Ranks().gather(torch.ones(3, 2))[0].shape
     torch.Size([3, 2])
     """

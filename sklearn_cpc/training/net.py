@@ -106,7 +106,7 @@ class CPCNet(NeuralNet):
     def infer(self, x: dict[str, torch.Tensor], **fit_params: Any) -> Any:
         """Run the model; lengths stay on the CPU, where negatives are drawn."""
         device = torch.device(self.device)
-        precision = nullcontext()  # that of the accelerator, if there is one
+        precision: Any = nullcontext()  # that of the accelerator, if there is one
         if self.autocast is not None:
             precision = torch.autocast(device.type, self.autocast)
         with precision:
