@@ -83,7 +83,7 @@ def fit_model(
     groups = check_groups(cpc, groups, len(source))
     check_accelerator(cpc.accelerator)
     ranks = ranks_of(cpc.accelerator)
-    check_same_data(ranks, source)
+    check_same_data(ranks, source, groups)
     if resume:
         _check_architecture(cpc)
         net, rng = copy.deepcopy((cpc.net_, cpc._rng))

@@ -93,12 +93,19 @@ class RandomCrops:
             window = np.array_split(batch, self.n_ranks)[self.rank]
             rows = self.rows[window]
             x, lengths = self.source.batch(rows, starts[window], self.crop_length)
-            # As long as with the windows of the other processes.
-            longest = self.source.lengths[self.rows[batch]].max()
-            n_missing = min(longest, self.crop_length) - x.shape[1]
-            x = np.pad(x, [(0, 0), (0, n_missing)] + [(0, 0)] * (x.ndim - 2))
+            x = self._pad(x, rows, self.rows[batch])
             inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
             yield inputs, torch.from_numpy(np.stack([rows, self.groups[rows]], 1))
+
+    def _pad(self, x: np.ndarray, rows: np.ndarray, all_rows: np.ndarray) -> np.ndarray:
+        """Make windows as long as they are with those of the other processes."""
+        own, longest = (
+            min(self.source.lengths[rows].max(), self.crop_length)
+            for rows in (rows, all_rows)
+        )
+        if own == longest:
+            return x
+        return np.pad(x, [(0, 0), (0, longest - own)] + [(0, 0)] * (x.ndim - 2))
 
 
 def even_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

@@ -77,21 +77,23 @@ def check_accelerator(accelerator: Any) -> None:
         )
 
 
-def check_same_data(ranks: Ranks, source: Source) -> None:
+def check_same_data(ranks: Ranks, source: Source, groups: np.ndarray | None) -> None:
     """Raise, in all processes, unless they read the same sequences in one order."""
     if ranks.size == 1:
         return
     n_samples = len(source.lengths)
     rows = np.linspace(0, n_samples - 1, min(n_samples, N_COMPARED)).astype(np.int64)
     values, _ = source.batch(rows)
-    checksum = zlib.crc32(values.tobytes(), zlib.crc32(source.lengths.tobytes()))
+    checksum = 0
+    for part in (values, source.lengths, np.array(groups, dtype=np.float64)):
+        checksum = zlib.crc32(part.tobytes(), checksum)
     checksums, _ = ranks.gather(torch.tensor([checksum]))
     different = (checksums != checksums[0]).nonzero()[:, 0].tolist()
     if different:
         raise ValueError(
-            f"X differs between process 0 and the processes {different} that train "
-            "together. Pass the same X, in the same order, to fit in all of them: each "
-            "reads its own share of every batch."
+            f"X or groups differ between process 0 and the processes {different} that "
+            "train together. Pass the same to fit, in the same order, in all of them: "
+            "each reads its own share of every batch."
         )
 
 

@@ -214,7 +214,7 @@ def test_a_checkpoint_of_the_first_is_the_end_of_all(two):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("other_data", r"X differs between process 0 and the processes \[1\]"),
+        ("other_data", r"X or groups differ between process 0 and the processes \[1\]"),
         ("too_small", "A batch has 1 windows, too few for 2 processes"),
         ("too_many_parts", "too few for 2 processes that go through it in 11 parts"),
         ("poison", "The loss became nan in epoch 3"),
