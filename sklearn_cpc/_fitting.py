@@ -22,6 +22,14 @@ from .nn.negatives import WITHOUT_POSITIVE
 from .training.batches import RandomCrops
 from .training.callbacks import EpochProgress, FitTasks, WarmUp
 from .training.net import CPCNet
+from .training.parallel import (
+    callbacks_of_rank,
+    check_accelerator,
+    check_same_data,
+    check_shares,
+    ranks_of,
+    synchronise,
+)
 from .training.scores import reference_latents
 from .training.validation import Validation
 
@@ -74,11 +82,14 @@ def fit_model(
     """
     groups = check_groups(cpc, groups, len(source))
     check_accelerator(cpc.accelerator)
+    ranks = ranks_of(cpc.accelerator)
+    check_same_data(ranks, source, groups)
     if resume:
         _check_architecture(cpc)
         net, rng = copy.deepcopy((cpc.net_, cpc._rng))
     else:
         net, rng = new_net(cpc, source, build_encoder)
+    synchronise(ranks, net, rng)
     n_before = len(net.history)
     batches, held_out = _batches(cpc, net, rng, source, groups)
     max_epochs = 1 if fit_data is None else cpc.max_epochs
@@ -102,7 +113,7 @@ def fit_model(
     for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
         if getattr(cpc, name) != "auto":  # what that is was settled with the model
             setattr(net.criterion_, name, getattr(cpc, name))
-    if max_epochs:
+    if max_epochs and ranks.rank == 0:
         model, skip_steps = net.module_, net.criterion_.skip_steps
         warn_if_trivial(
             model.receptive_field,
@@ -111,15 +122,17 @@ def fit_model(
             model.prediction_steps,
         )
     tasks = []
-    if fit_data is not None and hasattr(cpc, "_init_callback_context"):  # 1.9
+    has_tasks = hasattr(cpc, "_init_callback_context")  # scikit-learn 1.9
+    if fit_data is not None and has_tasks and ranks.rank == 0:
         context = cpc._init_callback_context(max_subtasks=max_epochs)
         context.call_on_fit_task_begin(estimator=cpc, X=fit_data[0], y=fit_data[1])
         tasks.append(FitTasks(context, cpc, fit_data, fitted_attributes))
     train(cpc, net, batches, held_out, max_epochs, tasks)
+    synchronise(ranks, net, rng)  # a callback of rank 0 may have chosen other weights
     fitted = fitted_attributes(net)
     for task in tasks:
         task.end(task.context, fitted)
-    if fit_data is not None:
+    if fit_data is not None and ranks.rank == 0:
         latents = fitted["_references"].numpy()
         warn_if_failed(net.history[n_before:], len(batches), latents)
     return fitted
@@ -187,13 +200,18 @@ def _batches(
 ) -> tuple[RandomCrops, Any]:
     """Return the batches, and the sequences set aside for validation or None."""
     train, held_out, groups = _split(cpc, source, groups, rng)
+    ranks = ranks_of(cpc.accelerator)
     batches = RandomCrops(
         train,
         batch_size=cpc.batch_size,
         crop_length=longest_window(cpc.crop_length, net.module_.encoder, train),
         rng=rng,
         groups=groups,
+        rank=ranks.rank,
+        n_ranks=ranks.size,
     )
+    n_parts = getattr(cpc.accelerator, "gradient_accumulation_steps", 1)
+    check_shares(ranks, n_parts, batches)
     return batches, held_out
 
 
@@ -277,9 +295,10 @@ def _split(cpc: Any, source: Any, groups: Any, rng: Any) -> tuple[Any, Any, Any]
 def _callbacks(cpc: Any) -> list[Any]:
     """Return what runs along with the training."""
     callbacks: list[Any] = [("warm_up", WarmUp())]
-    if cpc.verbose:
+    ranks = ranks_of(cpc.accelerator)
+    if cpc.verbose and ranks.rank == 0:
         callbacks.append(("progress", EpochProgress()))
-    callbacks += cpc.callbacks or []
+    callbacks += callbacks_of_rank(ranks, cpc.callbacks)
     if cpc.early_stopping:
         stop = EarlyStopping(
             "valid_score",
@@ -291,19 +310,6 @@ def _callbacks(cpc: Any) -> list[Any]:
         )
         callbacks.append(("early_stopping", stop))
     return callbacks
-
-
-def check_accelerator(accelerator: Any) -> None:
-    """Refuse what the plain training loop does not do."""
-    if accelerator is None:
-        return
-    for name in ("num_processes", "gradient_accumulation_steps"):
-        number = getattr(accelerator, name, 1)
-        if number != 1:
-            raise ValueError(
-                f"accelerator has {name}={number}, but training runs in one process "
-                "and updates after every batch: use an Accelerator with 1."
-            )
 
 
 def check_groups(cpc: Any, groups: Any, n_samples: int) -> np.ndarray | None:

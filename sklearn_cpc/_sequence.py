@@ -83,7 +83,8 @@ class CPCTransformer(BaseCPC):
         Passes over the training set. "auto" gives about 200 updates in at most
         100 epochs. 0 gives the untrained model, the control of an experiment.
     batch_size : int, default=32
-        Sequences, or windows of them, of one update.
+        Sequences, or windows of them, of one update; with an accelerator, of all
+        its processes together.
     lr : float, default=5e-4
         Learning rate of AdamW, after a rise over the first 20 updates.
     weight_decay : float, default=0.01
@@ -99,7 +100,11 @@ class CPCTransformer(BaseCPC):
     callbacks : list of skorch callbacks or None, default=None
         Run along with the training, such as `sklearn_cpc.Checkpoint`.
     accelerator : accelerate.Accelerator or None, default=None
-        Takes over device, precision and the backward pass, in one process.
+        Takes over device and precision. With several processes, started by
+        ``torchrun`` or ``accelerate launch``, each trains on a part of every batch
+        and all end with the same weights, those of one process but for rounding.
+        With gradient accumulation a process goes through its part in that many
+        steps, each with negatives of its own.
     device : str, default="auto"
         "auto" is CUDA, then MPS, then the CPU; or any torch device.
     precision : {"float32", "bf16"}, default="float32"

@@ -1,5 +1,7 @@
 """The accelerator of accelerate, and devices beside the CPU."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -18,9 +20,12 @@ class StandIn:
     """What is used of an Accelerator, counted; runs where accelerate is absent."""
 
     device = torch.device("cpu")
+    process_index, num_processes = 0, 1
+    scaler = None
 
-    def __init__(self, **numbers):
-        vars(self).update(numbers)
+    def __init__(self, kind="NO", n_parts=1):
+        self.distributed_type = SimpleNamespace(value=kind)
+        self.gradient_accumulation_steps = n_parts
         self.n_backward = 0
 
     def autocast(self):
@@ -28,7 +33,7 @@ class StandIn:
 
     def backward(self, loss):
         self.n_backward += 1
-        loss.backward()
+        (loss / self.gradient_accumulation_steps).backward()
 
 
 def test_an_accelerator_takes_over_the_backward_pass():
@@ -38,10 +43,78 @@ def test_an_accelerator_takes_over_the_backward_pass():
     np.testing.assert_array_equal(fitted.transform(X), cpc().fit(X).transform(X))
 
 
-@pytest.mark.parametrize("name", ["num_processes", "gradient_accumulation_steps"])
-def test_an_accelerator_of_several(name):
-    with pytest.raises(ValueError, match=f"accelerator has {name}=2, but training"):
-        cpc(accelerator=StandIn(**{name: 2})).fit(X)
+class HalfPrecision(StandIn):
+    def autocast(self):
+        return torch.autocast("cpu", torch.bfloat16)
+
+
+def test_an_accelerator_decides_on_the_precision():
+    curves = [
+        cpc(accelerator=accelerator, **options).fit(X).loss_curve_
+        for accelerator, options in [
+            (None, {}),
+            (None, {"precision": "bf16"}),
+            (HalfPrecision(), {}),
+        ]
+    ]
+    assert curves[0] != curves[1] == curves[2]
+
+
+def test_gradient_accumulation_is_the_mean_over_parts_of_a_batch():
+    accelerator = StandIn(n_parts=3)
+    fitted = cpc(max_epochs=0).fit(X)
+    inputs, origin = first_batch(fitted)
+    net = fitted.net_
+    net.history.new_epoch()
+    net.history.new_batch()
+    state = net.criterion_.generator.get_state()
+    for rows in np.array_split(np.arange(len(X)), 3):
+        output = net.module_(inputs["x"][rows], inputs["lengths"][rows])
+        (net.criterion_(*output).loss / 3).backward()
+    expected = [p.grad.clone() for p in net.module_.parameters()]
+    net.module_.zero_grad()
+    net.criterion_.generator.set_state(state)
+    net.accelerator = accelerator
+    net.train_step_single((inputs, origin))
+    assert accelerator.n_backward == 3
+    for p, gradient in zip(net.module_.parameters(), expected, strict=True):
+        torch.testing.assert_close(p.grad, gradient)
+
+
+def first_batch(fitted):
+    x, lengths = fitted._read(X, reset=False).batch(np.arange(len(X)))
+    inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
+    return inputs, torch.arange(len(X))[:, None].expand(-1, 2)
+
+
+class Scaled(StandIn):
+    """Like an Accelerator with float16: the loss is scaled, the update unscaled."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+
+    def backward(self, loss):
+        self.scaler.scale(loss).backward()
+
+
+def test_a_scaler_changes_no_gradient():
+    scaled = cpc(accelerator=Scaled(2.0**16)).fit(X)
+    np.testing.assert_allclose(
+        scaled.transform(X), cpc().fit(X).transform(X), atol=1e-5
+    )
+
+
+def test_a_scaler_leaves_out_updates_that_overflow():
+    untrained = cpc(max_epochs=0).fit(X).transform(X)
+    overflown = cpc(accelerator=Scaled(3e38), max_epochs=1, lr=0.1).fit(X)
+    np.testing.assert_array_equal(overflown.transform(X), untrained)
+
+
+@pytest.mark.parametrize("kind", ["DEEPSPEED", "FSDP", "MEGATRON_LM", "XLA"])
+def test_engines_that_split_the_model_are_refused(kind):
+    with pytest.raises(ValueError, match=f"distributed_type='{kind}', but training is"):
+        cpc(accelerator=StandIn(kind)).fit(X)
 
 
 # accelerate itself warns of what torch will deprecate.

@@ -85,6 +85,7 @@ STANDARD = {
     "typing",
     "uuid",
     "warnings",
+    "zlib",
 }
 
 

@@ -17,10 +17,11 @@ class LossOutput(NamedTuple):
     Attributes
     ----------
     loss : Tensor, scalar
-        InfoNCE in nats, the mean over all valid pairs of anchor and step.
+        InfoNCE in nats, the mean over all valid pairs of anchor and step; with
+        predictions of some samples only, their share of it.
     accuracy : Tensor of shape (K,)
         Fraction of anchors whose positive has the highest score, by step; NaN for
-        a step without pairs.
+        a step without pairs. Likewise a share.
     n_pairs : Tensor of shape (K,)
         Number of anchors that have a positive, by step.
     chance : float
@@ -87,6 +88,7 @@ class CPCLoss(nn.Module):
         lengths: Tensor,
         sequences: Tensor | None = None,
         groups: Tensor | None = None,
+        first: int = 0,
     ) -> LossOutput:
         """Compare every prediction with its latent and with the negatives.
 
@@ -97,7 +99,7 @@ class CPCLoss(nn.Module):
         c : Tensor of shape (B, T', H)
             Contexts; unused, so that a model's output can be passed on whole.
         predictions : Tensor of shape (B, T', K, D)
-            Predicted latents.
+            Predicted latents; of fewer samples where other processes have the rest.
         lengths : Tensor of shape (B,)
             Number of valid latents of each sample. On a GPU, pass it on the
             CPU: the draws are made there.
@@ -106,6 +108,8 @@ class CPCLoss(nn.Module):
             be of the same one.
         groups : Tensor of shape (B,), default=None
             Group of each sample, for the strategies that use it.
+        first : int, default=0
+            Sample of the first of the predictions.
 
         Returns
         -------
@@ -134,9 +138,15 @@ class CPCLoss(nn.Module):
             chance = float(n_candidates[usable].log().mean()) if usable.any() else 0.0
             mask = mask.to(z.device, non_blocking=True)
         positive, valid = positive.to(z.device), valid.to(z.device)
-
-        positive = positive.reshape(n_groups, -1)  # (G, M)
         n_pairs = valid.sum((0, 1))  # (K,)
+        # Everything is drawn and counted for the whole batch; from here on, b of B.
+        here = slice(first, first + len(predictions))
+        positive, valid = positive[here], valid[here]
+        if n_groups > 1:
+            index, mask = index[here], None if mask is None else mask[here]
+
+        n_groups = len(index)
+        positive = positive.reshape(n_groups, -1)  # (G, M)
         weight = (valid / n_pairs.sum().clamp(min=1)).view(n_groups, -1)  # (G, M)
         with torch.autocast(z.device.type, enabled=False):
             latents = z.float().flatten(0, 1)  # (B T', D)

@@ -31,6 +31,9 @@ class RandomCrops:
     it side by side, at random places. They never overlap, or a step could be its
     own negative. The batches of an epoch differ by at most one window in size.
 
+    Several processes that train together share each batch: all of them know the
+    whole order, and each reads its own windows only.
+
     Parameters
     ----------
     source : Source
@@ -44,6 +47,8 @@ class RandomCrops:
     groups : ndarray of shape (n,), default=None
         Integer group of each sequence. Number and group of the sequence of each
         window go along with a batch, ``(B, 2)``.
+    rank, n_ranks : int, default=0 and 1
+        Number of this process, and of all that share the batches.
     """
 
     def __init__(
@@ -54,6 +59,8 @@ class RandomCrops:
         crop_length: int,
         rng: np.random.Generator,
         groups: np.ndarray | None = None,
+        rank: int = 0,
+        n_ranks: int = 1,
     ) -> None:
         self.source = source
         self.crop_length = crop_length
@@ -65,9 +72,16 @@ class RandomCrops:
         first = np.repeat(n_windows.cumsum() - n_windows, n_windows)
         self.place = np.arange(len(self.rows)) - first  # among those of its sequence
         self.n_batches = -(-len(self.rows) // batch_size)
+        self.rank, self.n_ranks = rank, n_ranks
 
     def __len__(self) -> int:
         return self.n_batches
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of windows of each batch, of all processes together."""
+        batches = np.array_split(self.rows, self.n_batches)
+        return [len(batch) for batch in batches]
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         # The steps that no window covers, shared out between the windows.
@@ -75,11 +89,23 @@ class RandomCrops:
         starts = before[np.lexsort((before, self.rows))]
         starts += self.place * self.crop_length
         order = self.rng.permutation(len(self.rows))
-        for window in np.array_split(order, self.n_batches):
+        for batch in np.array_split(order, self.n_batches):
+            window = np.array_split(batch, self.n_ranks)[self.rank]
             rows = self.rows[window]
             x, lengths = self.source.batch(rows, starts[window], self.crop_length)
+            x = self._pad(x, rows, self.rows[batch])
             inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
             yield inputs, torch.from_numpy(np.stack([rows, self.groups[rows]], 1))
+
+    def _pad(self, x: np.ndarray, rows: np.ndarray, all_rows: np.ndarray) -> np.ndarray:
+        """Make windows as long as they are with those of the other processes."""
+        own, longest = (
+            min(self.source.lengths[rows].max(), self.crop_length)
+            for rows in (rows, all_rows)
+        )
+        if own == longest:
+            return x
+        return np.pad(x, [(0, 0), (0, longest - own)] + [(0, 0)] * (x.ndim - 2))
 
 
 def even_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

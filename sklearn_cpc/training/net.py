@@ -1,13 +1,16 @@
 """The skorch net that trains a CPC model."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
 
+from ..nn.distributed import Ranks
 from ..nn.loss import LossOutput
+from .parallel import Alone, ranks_of
 from .state import not_finite
 
 REMEDY = "Use a smaller lr, a higher temperature, or scaling='channel'."
@@ -29,7 +32,8 @@ class CPCNet(NeuralNet):
     autocast : torch.dtype or None, default=None
         Lower precision for the forward pass; the loss stays in float32.
     accelerator : accelerate.Accelerator or None, default=None
-        Takes over precision and the backward pass, in one process.
+        Takes over precision and the backward pass, and says with which other
+        processes the net is trained.
     **kwargs
         Those of `skorch.NeuralNet`.
     """
@@ -44,6 +48,11 @@ class CPCNet(NeuralNet):
         super().__init__(*args, **kwargs)
         self.autocast = autocast
         self.accelerator = accelerator
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that train this net together."""
+        return ranks_of(self.accelerator)
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
@@ -75,54 +84,87 @@ class CPCNet(NeuralNet):
         """Train on all batches, or record ``valid_score``."""
         if training:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            # What means over the epoch are weighted with: not this process's share.
+            batches = self.history[-1]["batches"]
+            for batch, size in zip(batches, iterator.sizes, strict=True):
+                batch["train_batch_size"] = size
         elif iterator is not None:
-            self.history.record("valid_score", iterator.score(self))
+            # Equal weights may differ in the last bits of a score on other hardware,
+            # and all have to stop at once.
+            score = self.ranks.first(iterator.score(self))
+            self.history.record("valid_score", score)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call the callbacks; those of skorch stop with a KeyboardInterrupt."""
+        stop = False
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt:
             if method_name != "on_epoch_end":
                 raise
-            raise _StopTraining from None
+            stop = True
+        if method_name == "on_epoch_end" and self.ranks.any(stop):
+            raise _StopTraining
 
     def infer(self, x: dict[str, torch.Tensor], **fit_params: Any) -> Any:
         """Run the model; lengths stay on the CPU, where negatives are drawn."""
         device = torch.device(self.device)
-        with torch.autocast(device.type, self.autocast, self.autocast is not None):
+        precision: Any = nullcontext()  # that of the accelerator, if there is one
+        if self.autocast is not None:
+            precision = torch.autocast(device.type, self.autocast)
+        with precision:
             return self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Compute loss and gradients, through the accelerator if there is one."""
-        if self.accelerator is None:
-            return super().train_step_single(batch, **fit_params)
+        """Compute loss and gradients of a batch, part by part, in all processes."""
         self._set_training(True)
-        inputs, origin = batch
-        with self.accelerator.autocast():
-            y_pred = self.infer(inputs, **fit_params)
-        loss = self.get_loss(y_pred, origin, X=inputs, training=True)
-        self.accelerator.backward(loss)
+        accelerator = self.accelerator or Alone()
+        n_parts = accelerator.gradient_accumulation_steps
+        totals = torch.zeros(2)  # loss and accuracy
+        for inputs, origin in _parts(batch, n_parts):
+            with accelerator.autocast():
+                y_pred = self.infer(inputs, **fit_params)
+            output = self.get_loss(y_pred, origin, X=inputs, training=True)
+            accelerator.backward(output.loss)  # divides by n_parts
+            weights = output.n_pairs / output.n_pairs.sum().clamp(min=1)
+            accuracy = (output.accuracy.nan_to_num() * weights).sum()
+            totals += torch.stack([output.loss.detach(), accuracy]).cpu() / n_parts
+        gradients = [p.grad for p in self.module_.parameters() if p.grad is not None]
+        self.ranks.sum([*gradients, totals])
+        loss, accuracy = totals
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"The loss became {loss.item()} in epoch {len(self.history)}. {REMEDY}"
+            )
+        if accelerator.scaler is not None:
+            accelerator.scaler.unscale_(self.optimizer_)
+        self.history.record_batch("train_chance", output.chance)
+        self.history.record_batch("train_accuracy", accuracy.item())
         return {"loss": loss, "y_pred": y_pred}
+
+    def _step_optimizer(self, step_fn: Any) -> None:
+        """Update the weights; a scaler of float16 leaves out one that overflowed."""
+        scaler = getattr(self.accelerator, "scaler", None)
+        if scaler is None:
+            super()._step_optimizer(step_fn)
+        else:
+            step_fn()
+            scaler.step(self.optimizer_)
+            scaler.update()
 
     def get_loss(
         self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
-    ) -> torch.Tensor:
-        """Return InfoNCE and record the contrastive accuracy of the batch."""
-        sequences, groups = y_true.unbind(1)
+    ) -> LossOutput:
+        """Compare the predictions of this process with the latents of all."""
+        z, first = self.ranks.gather(y_pred.z.float())
+        lengths, _ = self.ranks.gather(y_pred.lengths)
+        origin, _ = self.ranks.gather(y_true)
+        sequences, groups = origin.unbind(1)
+        y_pred = y_pred._replace(z=z, lengths=lengths)
         output: LossOutput = self.criterion_(
-            *y_pred, sequences=sequences, groups=groups
+            *y_pred, sequences=sequences, groups=groups, first=first
         )
-        if not torch.isfinite(output.loss):
-            raise ValueError(
-                f"The loss became {output.loss.item()} in epoch {len(self.history)}. "
-                + REMEDY
-            )
-        self.history.record_batch("train_chance", output.chance)
-        weights = output.n_pairs / output.n_pairs.sum().clamp(min=1)
-        accuracy = (output.accuracy.nan_to_num() * weights).sum()
-        self.history.record_batch("train_accuracy", accuracy.item())
-        return output.loss
+        return output
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
@@ -139,3 +181,11 @@ class CPCNet(NeuralNet):
         for epoch in self.history:  # a value for every batch would grow for ever
             epoch["batches"].clear()
         return self
+
+
+def _parts(batch: Any, n_parts: int) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
+    """Split the windows of a batch."""
+    inputs, origin = batch
+    pieces = {name: tensor.tensor_split(n_parts) for name, tensor in inputs.items()}
+    for i, part in enumerate(origin.tensor_split(n_parts)):
+        yield {name: piece[i] for name, piece in pieces.items()}, part

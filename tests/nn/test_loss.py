@@ -140,3 +140,28 @@ def test_positive_positions():
         [[True, True], [True, False], [False, False]],
         [[True, False], [False, False], [False, False]],
     ]
+
+
+@pytest.mark.parametrize("strategy", POOLS)
+def test_shares_of_the_predictions_add_up(strategy):
+    """Losses, accuracies and gradients: what processes have of one batch."""
+
+    def part(first, end):
+        z, c, predictions, lengths = outputs()
+        z.requires_grad_(), predictions.requires_grad_()
+        loss = CPCLoss(
+            n_negatives=4,
+            negatives=strategy,
+            generator=torch.Generator().manual_seed(1),
+        )
+        output = loss(z, c, predictions[first:end], lengths, groups=GROUPS, first=first)
+        output.loss.backward()
+        return (output.loss, output.accuracy, z.grad, predictions.grad), output
+
+    whole, expected = part(0, 4)
+    shares = [part(0, 1), part(1, 4)]
+    for values in zip(whole, *(values for values, _ in shares), strict=True):
+        torch.testing.assert_close(sum(values[1:]), values[0], equal_nan=True)
+    for _, output in shares:
+        assert output.chance == expected.chance
+        assert output.n_pairs.tolist() == expected.n_pairs.tolist()

@@ -92,6 +92,23 @@ def test_sequence_and_group_go_with_every_window():
         np.testing.assert_array_equal(origin[:, 1], groups[rows])
 
 
+@pytest.mark.parametrize("n_ranks", [2, 3])
+def test_processes_share_the_windows_of_every_batch(n_ranks):
+    lengths = [25, 10, 3, 8, 40, 1, 6, 12, 9]
+    whole = list(crops(lengths, batch_size=7))
+    shares = [
+        list(crops(lengths, batch_size=7, rank=rank, n_ranks=n_ranks))
+        for rank in range(n_ranks)
+    ]
+    for (inputs, origin), *parts in zip(whole, *shares, strict=True):
+        for name in ("x", "lengths"):
+            joined = np.concatenate([part[name] for part, _ in parts])
+            np.testing.assert_array_equal(joined, inputs[name])
+        np.testing.assert_array_equal(np.concatenate([o for _, o in parts]), origin)
+        sizes = [len(part) for _, part in parts]
+        assert max(sizes) - min(sizes) <= 1
+
+
 def test_even_batches_are_sorted_and_complete():
     lengths = np.array([5, 1, 9, 3, 3, 8, 2])
     parts = list(even_batches(lengths, 3))
