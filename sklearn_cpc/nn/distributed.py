@@ -6,7 +6,6 @@ latents of the others as negatives, and their losses have a gradient in its own:
 gradients of all ranks are summed, never averaged.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,16 +81,13 @@ class Ranks:
             tensor.copy_(total.view_as(tensor))
 
     def first(self, value: Any) -> Any:
-        """Return the `value` of rank 0, with its tensors on the CPU."""
+        """Return the `value` of rank 0; its tensors should be on the CPU."""
         if self.size == 1:
             return value
-        buffer = io.BytesIO()
-        torch.save(value, buffer)
-        message = [buffer.getvalue()]
+        message = [value]
         with self._answered():
             dist.broadcast_object_list(message, src=0, device=self.device)
-        buffer = io.BytesIO(message[0])
-        return torch.load(buffer, map_location="cpu", weights_only=False)
+        return message[0]
 
     def any(self, flag: bool) -> bool:
         """Return whether `flag` is true in any rank."""

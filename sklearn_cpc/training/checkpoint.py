@@ -94,12 +94,16 @@ class Checkpoint(Callback):
             return  # there is nothing to write, nor to go on with: a `partial_fit`
         self._fit = _fingerprint(net, batches, validation)
         self._rng = batches.rng
-        remove_leftovers(self.path)
-        if os.path.exists(self.path):
-            self._resume(net)
+        content = None
+        if net.ranks.rank == 0:  # where several processes train together
+            remove_leftovers(self.path)
+            if os.path.exists(self.path):
+                content = read_file(self.path, "checkpoint")
+        content = net.ranks.first(content)
+        if content is not None:
+            self._resume(net, content)
 
-    def _resume(self, net: Any) -> None:
-        content = read_file(self.path, "checkpoint")
+    def _resume(self, net: Any, content: dict[str, Any]) -> None:
         saved = content["fit"]
         differ = [part for part, digest in self._fit.items() if saved[part] != digest]
         if differ:
@@ -135,8 +139,8 @@ class Checkpoint(Callback):
             self._written = time.monotonic()
 
     def _write(self, net: Any) -> None:
-        if not_finite(net.module_):
-            return  # the next loss says so
+        if net.ranks.rank or not_finite(net.module_):
+            return  # rank 0 writes; the next loss says so
         content = {
             "fit": self._fit,
             "net": net_state(net, optimizer=True),

@@ -1,5 +1,6 @@
 """Training in several processes: which there are, and what must be alike in them."""
 
+import io
 import zlib
 from contextlib import nullcontext
 from typing import Any
@@ -19,8 +20,10 @@ from skorch.callbacks import (
 )
 from torch import Tensor
 
+from .._persistence import dump, load
 from ..nn.distributed import Ranks
 from .batches import RandomCrops, Source
+from .state import net_state, restore
 
 # Callbacks that print or save, for rank 0 alone. All others may change the training
 # and have to run everywhere.
@@ -113,18 +116,10 @@ def synchronise(ranks: Ranks, net: Any, rng: np.random.Generator) -> None:
     """Give all processes the weights, history and random states of rank 0."""
     if ranks.size == 1:
         return
-    module, optimizer, net.history, draws, rng.bit_generator.state = ranks.first(
-        (
-            net.module_.state_dict(),
-            net.optimizer_.state_dict(),
-            net.history,
-            net.criterion_.generator.get_state(),
-            rng.bit_generator.state,
-        )
-    )
-    net.module_.load_state_dict(module)
-    net.optimizer_.load_state_dict(optimizer)
-    net.criterion_.generator.set_state(draws)
+    data = dump({"net": net_state(net, optimizer=True), "rng": rng}, "state")
+    state = load(io.BytesIO(ranks.first(data)), "state")
+    restore(net, state["net"])
+    rng.bit_generator.state = state["rng"].bit_generator.state
 
 
 def callbacks_of_rank(ranks: Ranks, callbacks: Any) -> list[Any]:
