@@ -1,6 +1,7 @@
 """What all CPC estimators share: training, features, score, and how they fail."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from ._fitting import fit_model
 from ._runtime import run_options, torch_threads
 from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES, PooledFeatures, StepFeatures
+from .nn.model import CPC
 from .nn.negatives import POOLS
 from .nn.pooling import POOLINGS
 from .training.inference import run
@@ -37,7 +39,22 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     A subclass stores its parameters in ``__init__`` and has two hooks: `_read`,
     from what a user passes to sequences that give batches, and `_build_encoder`.
+    Where its samples are not sequences of vectors, it also says what a step is.
     """
+
+    # Training windows; a subclass without such a parameter takes samples whole.
+    crop_length: Any = None
+    # Parameters that give a model its shape.
+    _architecture_parameters: tuple[str, ...] = (
+        "encoder",
+        "context",
+        "latent_size",
+        "context_size",
+        "prediction_steps",
+    )
+    # What a step of the input is called, and what helps if there are too few.
+    _step_name = "time steps"
+    _more_steps = "longer sequences, or an encoder with smaller strides"
 
     net_: CPCNet
     _rng: np.random.Generator
@@ -162,10 +179,7 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
             Named by `get_feature_names_out`.
         """
         source = self._read_fitted(X)
-        extract = PooledFeatures(
-            self.net_.module_, self.features, self._pooling_names()
-        )
-        batches = self._run(extract, source)
+        batches = self._run(self._pooled_features(), source)
         rows, output = zip(*batches, strict=True)
         features = np.empty((len(source), output[0].shape[1]), np.float32)
         features[np.concatenate(rows)] = np.concatenate(output)
@@ -186,7 +200,8 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_steps, n_features_out), float32
             With ``n_steps = ceil(n_timesteps / downsampling_)``. For a list, or
-            where lengths differ, a list of arrays (n_steps_i, n_features_out).
+            where lengths differ, a list of arrays (n_steps_i, n_features_out). Of
+            images, the grid: (n_samples, n_rows, n_columns, n_features_out).
         """
         source = self._read_fitted(X)
         extract = StepFeatures(self.net_.module_, self.features)
@@ -283,7 +298,7 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _compare(self, function: Any, source: Any, **options: Any) -> np.ndarray:
         """Return `function` of the sequences and of the latents to compare with."""
-        run = run_options(source.lengths.max(), self.device_, self.precision)
+        run = self._run_options(source.lengths.max())
         with torch_threads(self.n_jobs):
             return function(
                 self.net_.module_,
@@ -301,8 +316,8 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _nothing_to_predict(self, row: int, length: int) -> str:
         first = self.net_.criterion_.skip_steps + 1
         return (
-            f"Sample {row} of X has {length} time steps: nothing to predict. A score "
-            f"needs more than {first * self.downsampling_}."
+            f"Sample {row} of X has {length} {self._step_name}: nothing to predict. "
+            f"A score needs more than {first * self.downsampling_}."
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -321,12 +336,10 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if input_features is not None:
             _check_feature_names_in(self, input_features)
-        extract = PooledFeatures(
-            self.net_.module_, self.features, self._pooling_names()
-        )
-        x = torch.zeros(1, 1, self.n_channels_in_, device=self.device_)
+        x = torch.zeros(1, *self._smallest_input(), device=self.device_)
+        lengths = torch.full((1,), x.shape[1], device=x.device)
         with torch.inference_mode():
-            pooled = extract.named(x, torch.ones(1, dtype=torch.int64, device=x.device))
+            pooled = self._pooled_features().named(x, lengths)
         names = [f"{name}_{i}" for name, h in pooled.items() for i in range(h.shape[1])]
         return np.array(names, dtype=object)
 
@@ -336,20 +349,47 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Yield rows and outputs as arrays, with this estimator's threads."""
         self.net_.module_.eval()
         with torch_threads(self.n_jobs):
-            options = run_options(source.lengths.max(), self.device_, self.precision)
+            options = self._run_options(source.lengths.max())
             for rows, output in run(extract, source, **options):
                 yield rows, output[: len(rows)].cpu().numpy()
+
+    # ---- what differs where a sample is not a sequence of vectors
+
+    def _assemble(self, **parts: Any) -> CPC:
+        """Return a model of the parts that `CPC.build` takes."""
+        return CPC.build(**parts)
+
+    def _augment(self) -> Any:
+        """Return ``(x, rng) -> x`` for the batches of the training, or None."""
+        return None
+
+    def _pooled_features(self) -> PooledFeatures:
+        """Return the module that `transform` runs."""
+        return PooledFeatures(self.net_.module_, self.features, self._pooling_names())
+
+    def _smallest_input(self) -> tuple[int, ...]:
+        """Return the shape of the shortest sample that has all features."""
+        return 1, self.n_channels_in_
+
+    def _run_options(self, n_steps: int, device: str | None = None) -> dict[str, Any]:
+        """Return those of `training.inference.run` for samples of `n_steps`."""
+        device = self.device_ if device is None else device
+        positions = math.prod(self._smallest_input()[1:]) // self.n_channels_in_
+        return run_options(n_steps * positions, device, self.precision)
 
     # ---- checks and choices
 
     def _pooling_names(self) -> tuple[str, ...]:
-        names = (
-            (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
-        )
-        if not names or len(set(names)) < len(names) or not set(names) <= set(POOLINGS):
+        return self._names("pooling", POOLINGS)
+
+    def _names(self, parameter: str, options: Collection[str]) -> tuple[str, ...]:
+        """Return what a parameter names: one or several of `options`."""
+        value = getattr(self, parameter)
+        names = (value,) if isinstance(value, str) else tuple(value)
+        if not names or len(set(names)) < len(names) or not set(names) <= set(options):
             raise ValueError(
-                f"pooling={self.pooling!r} must be one or several different ones of "
-                f"{', '.join(map(repr, POOLINGS))}."
+                f"{parameter}={value!r} must be one or several different ones of "
+                f"{', '.join(map(repr, options))}."
             )
         return names
 

@@ -12,12 +12,12 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import EarlyStopping
+from skorch.utils import noop
 
 from ._diagnostics import warn_if_failed, warn_if_trivial
-from ._runtime import autocast_type, resolve_device, run_options, spawn_seeds
+from ._runtime import autocast_type, resolve_device, spawn_seeds
 from .nn.checks import output_size
 from .nn.loss import CPCLoss
-from .nn.model import CPC
 from .nn.negatives import WITHOUT_POSITIVE
 from .training.batches import RandomCrops
 from .training.callbacks import EpochProgress, FitTasks, WarmUp
@@ -30,14 +30,6 @@ N_UPDATES, MAX_EPOCHS = 200, 100
 # What "auto" is for prediction_steps and skip_steps, where sequences are long
 # enough. The nearest latents share most of their input with the context.
 PREDICTION_STEPS, SKIP_STEPS = 8, 3
-# Parameters that give a model its shape.
-ARCHITECTURE = (
-    "encoder",
-    "context",
-    "latent_size",
-    "context_size",
-    "prediction_steps",
-)
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
 
@@ -87,7 +79,9 @@ def fit_model(
 
     def fitted_attributes(net: CPCNet) -> dict[str, Any]:
         return {
-            "_architecture": {name: getattr(cpc, name) for name in ARCHITECTURE},
+            "_architecture": {
+                name: getattr(cpc, name) for name in cpc._architecture_parameters
+            },
             "_rng": rng,
             **_fitted_attributes(cpc, net, batches),
         }
@@ -130,7 +124,8 @@ def new_net(
     downsampling = getattr(encoder, "downsampling", 1)
     n_timesteps = longest_window(cpc.crop_length, encoder, source)
     n_latents = -(-n_timesteps // downsampling)
-    latent_size, context_size = cpc.latent_size, cpc.context_size
+    latent_size = getattr(encoder, "latent_size", cpc.latent_size)
+    context_size = cpc.context_size
     if encoder is cpc.encoder:  # the user's own stays as it is
         encoder = copy.deepcopy(encoder).cpu()
         latent_size = output_size(
@@ -140,8 +135,9 @@ def new_net(
     if isinstance(context, torch.nn.Module):
         context = copy.deepcopy(context).cpu()
         context_size = output_size(context, "context", latent_size, n_latents)
-    skip_steps, n_ahead = _steps_to_predict(cpc, n_latents, n_timesteps)
-    module = CPC.build(
+    default = getattr(encoder, "skip_steps", min(SKIP_STEPS, n_latents // 4))
+    skip_steps, n_ahead = _steps_to_predict(cpc, n_latents, n_timesteps, default)
+    module = cpc._assemble(
         n_channels=cpc.n_channels_in_,
         n_timesteps=n_timesteps,
         encoder=encoder,
@@ -182,6 +178,7 @@ def _batches(
         crop_length=longest_window(cpc.crop_length, net.module_.encoder, train),
         rng=rng,
         groups=groups,
+        augment=cpc._augment(),
     )
     return batches, held_out
 
@@ -218,7 +215,7 @@ def train(
 
 def _fitted_attributes(cpc: Any, net: CPCNet, batches: RandomCrops) -> dict[str, Any]:
     model, device = net.module_, str(net.device)
-    options = run_options(batches.crop_length, device, cpc.precision)
+    options = cpc._run_options(batches.crop_length, device)
     valid_scores = [epoch.get("valid_score") for epoch in net.history]
     return {
         "net_": net,
@@ -280,7 +277,7 @@ def _callbacks(cpc: Any) -> list[Any]:
             threshold=0,
             lower_is_better=False,
             load_best=True,
-            sink=lambda _: None,
+            sink=noop,
         )
         callbacks.append(("early_stopping", stop))
     return callbacks
@@ -335,13 +332,15 @@ def longest_window(crop_length: int | str | None, encoder: Any, source: Any) -> 
     return min(int(crop_length), longest)
 
 
-def _steps_to_predict(cpc: Any, n_latents: int, n_timesteps: int) -> tuple[int, int]:
+def _steps_to_predict(
+    cpc: Any, n_latents: int, n_timesteps: int, default_skip: int
+) -> tuple[int, int]:
     """Return how many latents to skip and to predict, or say why it cannot be done."""
     skip_steps, n_ahead = cpc.skip_steps, cpc.prediction_steps
     n_wanted = 1 if n_ahead == "auto" else n_ahead
     if skip_steps == "auto":
         spare = n_latents - 1 - n_wanted
-        skip_steps = max(0, min(SKIP_STEPS, n_latents // 4, spare))
+        skip_steps = max(0, min(default_skip, spare))
     n_possible = n_latents - 1 - skip_steps
     if n_possible >= n_wanted:
         automatic = min(PREDICTION_STEPS, n_possible)
@@ -350,7 +349,7 @@ def _steps_to_predict(cpc: Any, n_latents: int, n_timesteps: int) -> tuple[int, 
     raise ValueError(
         f"prediction_steps={n_ahead!r} with skip_steps={cpc.skip_steps!r} needs at "
         f"least {n_wanted + 1 + skip_steps} latent steps, but the longest training "
-        f"window gives {n_latents} ({n_timesteps} time steps{table}). Use "
+        f"window gives {n_latents} ({n_timesteps} {cpc._step_name}{table}). Use "
         + (f"prediction_steps <= {n_possible}, " if n_possible > 0 else "")
-        + "longer sequences, or an encoder with smaller strides."
+        + f"{cpc._more_steps}."
     )

@@ -21,6 +21,16 @@ RULES = {
         "nn",
         "torch",
     },
+    "_image.py": {
+        "_base",
+        "_compat",
+        "_image_inputs",
+        "_scaling",
+        "nn",
+        "training",
+        "torch",
+    },
+    "_image_inputs.py": {"_inputs", "_scaling", "sklearn"},
     "_base.py": {
         "_compat",
         "_fitting",
@@ -48,7 +58,7 @@ RULES = {
     "datasets/*": {"datasets", "sklearn"},
     "training/*": {"nn", "training", "torch", "skorch", "tqdm"},
     "nn/*": {"nn", "torch"},
-    "__init__.py": {"_sequence"},
+    "__init__.py": {"_image", "_sequence"},
 }
 STANDARD = {
     "abc",

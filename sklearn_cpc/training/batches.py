@@ -1,6 +1,6 @@
 """Batches: which windows of which sequences one update sees."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -44,6 +44,8 @@ class RandomCrops:
     groups : ndarray of shape (n,), default=None
         Integer group of each sequence. Number and group of the sequence of each
         window go along with a batch, ``(B, 2)``.
+    augment : callable, default=None
+        ``(x, rng) -> x`` of the same shape: what is varied at random in training.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class RandomCrops:
         crop_length: int,
         rng: np.random.Generator,
         groups: np.ndarray | None = None,
+        augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
     ) -> None:
         self.source = source
+        self.augment = augment
         self.crop_length = crop_length
         self.rng = rng
         self.groups = np.zeros(len(source.lengths), int) if groups is None else groups
@@ -78,6 +82,8 @@ class RandomCrops:
         for window in np.array_split(order, self.n_batches):
             rows = self.rows[window]
             x, lengths = self.source.batch(rows, starts[window], self.crop_length)
+            if self.augment is not None:
+                x = self.augment(x, self.rng)
             inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
             yield inputs, torch.from_numpy(np.stack([rows, self.groups[rows]], 1))
 

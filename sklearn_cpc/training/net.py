@@ -7,7 +7,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
 
-from ..nn.loss import LossOutput
+from ..nn.loss import mean_output
 
 
 class _StopTraining(Exception):
@@ -88,7 +88,9 @@ class CPCNet(NeuralNet):
         """Run the model; lengths stay on the CPU, where negatives are drawn."""
         device = torch.device(self.device)
         with torch.autocast(device.type, self.autocast, self.autocast is not None):
-            return self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
+            output = self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
+        # Where there are several directions to predict in, there is a list of outputs.
+        return output if isinstance(output, list) else [output]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients, through the accelerator if there is one."""
@@ -106,10 +108,15 @@ class CPCNet(NeuralNet):
         self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
     ) -> torch.Tensor:
         """Return InfoNCE and record the contrastive accuracy of the batch."""
-        sequences, groups = y_true.unbind(1)
-        output: LossOutput = self.criterion_(
-            *y_pred, sequences=sequences, groups=groups
-        )
+        outputs = []
+        for direction in y_pred:
+            # An image is as many sequences as it has columns.
+            repeats = len(direction.z) // len(y_true)
+            sequences, groups = y_true.repeat_interleave(repeats, 0).unbind(1)
+            outputs.append(
+                self.criterion_(*direction, sequences=sequences, groups=groups)
+            )
+        output = mean_output(outputs)
         if not torch.isfinite(output.loss):
             raise ValueError(
                 f"The loss became {output.loss.item()} in epoch {len(self.history)}. "
