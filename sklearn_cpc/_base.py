@@ -39,19 +39,9 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     A subclass stores its parameters in ``__init__`` and has two hooks: `_read`,
     from what a user passes to sequences that give batches, and `_build_encoder`.
-    Where its samples are not sequences of vectors, it also says what a step is.
     """
 
-    # Training windows; a subclass without such a parameter takes samples whole.
-    crop_length: Any = None
-    # Parameters that give a model its shape.
-    _architecture_parameters: tuple[str, ...] = (
-        "encoder",
-        "context",
-        "latent_size",
-        "context_size",
-        "prediction_steps",
-    )
+    crop_length: Any = None  # whole samples, where it is no parameter
     # What a step of the input is called, and what helps if there are too few.
     _step_name = "time steps"
     _more_steps = "longer sequences, or an encoder with smaller strides"
@@ -373,9 +363,9 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _run_options(self, n_steps: int, device: str | None = None) -> dict[str, Any]:
         """Return those of `training.inference.run` for samples of `n_steps`."""
-        device = self.device_ if device is None else device
         positions = math.prod(self._smallest_input()[1:]) // self.n_channels_in_
-        return run_options(n_steps * positions, device, self.precision)
+        n_positions = int(n_steps) * positions
+        return run_options(n_positions, device or self.device_, self.precision)
 
     # ---- checks and choices
 

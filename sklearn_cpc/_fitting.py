@@ -30,6 +30,17 @@ N_UPDATES, MAX_EPOCHS = 200, 100
 # What "auto" is for prediction_steps and skip_steps, where sequences are long
 # enough. The nearest latents share most of their input with the context.
 PREDICTION_STEPS, SKIP_STEPS = 8, 3
+# Parameters that give a model its shape, of those that an estimator has.
+ARCHITECTURE = (
+    "encoder",
+    "context",
+    "latent_size",
+    "context_size",
+    "prediction_steps",
+    "patch_size",
+    "patch_stride",
+    "directions",
+)
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
 
@@ -80,7 +91,7 @@ def fit_model(
     def fitted_attributes(net: CPCNet) -> dict[str, Any]:
         return {
             "_architecture": {
-                name: getattr(cpc, name) for name in cpc._architecture_parameters
+                name: getattr(cpc, name) for name in ARCHITECTURE if hasattr(cpc, name)
             },
             "_rng": rng,
             **_fitted_attributes(cpc, net, batches),

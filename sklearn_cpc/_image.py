@@ -77,9 +77,10 @@ class CPCImageTransformer(BaseCPC):
     pooling : str or tuple of str, default=("mean", "max")
         How the activations of several patches become one vector: one or several of
         "mean", "max", "min", "std" and "last".
-    n_regions : int, default=3
+    n_regions : int, default=2
         Along each side of an image, the regions that are pooled by themselves, so that
-        it matters where something is. 1 pools over the whole image.
+        it matters where something is; fewer where there are fewer patches. 1 pools
+        over the whole image.
     scaling : {"channel", "sample"} or None, default="channel"
         Which mean and deviation are taken off the pixels: of each channel over the
         training set, of each channel of each image, or none.
@@ -207,12 +208,6 @@ class CPCImageTransformer(BaseCPC):
         "n_regions": [Interval(Integral, 1, None, closed="left")],
         "scaling": [StrOptions(set(SCALINGS) - {None}), None],
     }
-    _architecture_parameters = (
-        *BaseCPC._architecture_parameters,
-        "patch_size",
-        "patch_stride",
-        "directions",
-    )
     _step_name = "rows of patches"
     _more_steps = "larger images, or a smaller patch_size or patch_stride"
 
@@ -234,7 +229,7 @@ class CPCImageTransformer(BaseCPC):
         temperature=0.1,
         features="all",
         pooling=("mean", "max"),
-        n_regions=3,
+        n_regions=2,
         scaling="channel",
         max_epochs="auto",
         batch_size=32,
@@ -294,7 +289,6 @@ class CPCImageTransformer(BaseCPC):
             self._grid = grid
             self.grid_shape_ = grid.n_rows, grid.n_columns
             self.patch_size_, self.patch_stride_ = grid.patch_size, grid.stride
-        self._check_regions()
         if reset or update:
             scaling = (
                 SCALINGS[self.scaling]() if reset else copy.deepcopy(self._scaling)
@@ -338,14 +332,6 @@ class CPCImageTransformer(BaseCPC):
         n_rows, n_columns = self.grid_shape_
         side = self.patch_size_
         return n_rows, n_columns, self.n_channels_in_, side, side
-
-    def _check_regions(self) -> None:
-        if self.n_regions > min(self.grid_shape_):
-            raise ValueError(
-                f"n_regions={self.n_regions} is more than the grid of "
-                f"{' x '.join(map(str, self.grid_shape_))} patches has along a side. "
-                f"Use n_regions <= {min(self.grid_shape_)}, or a smaller patch_stride."
-            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

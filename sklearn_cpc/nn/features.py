@@ -95,7 +95,8 @@ class PooledGridFeatures(PooledFeatures):
     features : {"context", "latent", "both", "all"}
     pooling : sequence of str
     n_regions : int
-        Regions along each side, of as equal sizes as the grid allows.
+        Regions along each side, of as equal sizes as the grid allows, and at most as
+        many as it has patches there.
     """
 
     def __init__(
@@ -106,11 +107,12 @@ class PooledGridFeatures(PooledFeatures):
 
     def regions(self, h: Tensor, mask: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yield name, activations and mask of each region, its patches in a row."""
-        for i, rows in enumerate(h.tensor_split(self.n_regions, 1)):  # (B, R, Q, D)
-            for j, part in enumerate(rows.tensor_split(self.n_regions, 2)):
+        n_rows, n_columns = (min(self.n_regions, n) for n in h.shape[1:3])
+        for i, rows in enumerate(h.tensor_split(n_rows, 1)):  # (B, R, Q, D)
+            for j, part in enumerate(rows.tensor_split(n_columns, 2)):
                 patches = part.flatten(1, 2)
                 valid = torch.ones_like(patches[..., 0], dtype=torch.bool)
-                name = f"_{i}_{j}" if self.n_regions > 1 else ""
+                name = f"_{i}_{j}" if n_rows * n_columns > 1 else ""
                 yield name, patches, valid
 
 

@@ -14,6 +14,9 @@ from torch.nn import functional as F
 
 from .encoders import low_precision
 
+# Layer norm over very few channels leaves nothing: of a single one, always 0.
+MIN_WIDTH = 8
+
 
 class PatchConv(nn.Module):
     """A convolution, layer norm over the channels of each pixel, and a ReLU.
@@ -59,10 +62,10 @@ class ConvPatchEncoder(nn.Module):
     def __init__(self, n_channels: int, latent_size: int, patch_size: int) -> None:
         super().__init__()
         stride = 1 if patch_size < 16 else 2
-        side, width = -(-patch_size // stride), max(1, latent_size // 4)
+        side, width = -(-patch_size // stride), max(MIN_WIDTH, latent_size // 4)
         convolutions = [PatchConv(n_channels, width, 3, stride, padding=1)]
         while side > 3:
-            n_in, width = width, max(1, latent_size // 2)
+            n_in, width = width, max(MIN_WIDTH, latent_size // 2)
             convolutions.append(PatchConv(n_in, width, 3, stride=2, padding=1))
             side = -(-side // 2)
         convolutions.append(PatchConv(width, latent_size, side))
