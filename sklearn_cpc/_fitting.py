@@ -107,6 +107,7 @@ def fit_model(
             model.downsampling,
             skip_steps,
             model.prediction_steps,
+            cpc._step_name,
         )
     tasks = []
     if fit_data is not None and hasattr(cpc, "_init_callback_context"):  # 1.9
@@ -356,7 +357,8 @@ def _steps_to_predict(
     if n_possible >= n_wanted:
         automatic = min(PREDICTION_STEPS, n_possible)
         return skip_steps, automatic if n_ahead == "auto" else n_ahead
-    table = ", n_features = 1" if cpc.n_features_in_ == n_timesteps == 1 else ""
+    is_table = getattr(cpc, "_fitted_on_table", False)
+    table = ", n_features = 1" if is_table and n_timesteps == 1 else ""
     raise ValueError(
         f"prediction_steps={n_ahead!r} with skip_steps={cpc.skip_steps!r} needs at "
         f"least {n_wanted + 1 + skip_steps} latent steps, but the longest training "

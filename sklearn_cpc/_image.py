@@ -54,7 +54,7 @@ class CPCImageTransformer(BaseCPC):
         only; `fit` works on copies of it.
     latent_size : int, default=128
         Size of the latents; the layers of the encoder are narrower.
-    context_size : int, default=128
+    context_size : int, default=64
         Size of the contexts of each direction.
     prediction_steps : int or "auto", default="auto"
         Number of rows ahead to predict. "auto" is 8, or what fits.
@@ -221,7 +221,7 @@ class CPCImageTransformer(BaseCPC):
         encoder="conv",
         context="gru",
         latent_size=128,
-        context_size=128,
+        context_size=64,
         prediction_steps="auto",
         skip_steps="auto",
         n_negatives=128,

@@ -96,36 +96,34 @@ class Patches:
     mean, deviation : ndarray of shape (n, 1, C)
         What is taken off.
     grid : Grid
+    chosen : ndarray of shape (m,)
+        Which of the images they are; a memory map is not copied for a part of it.
     """
 
     images: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
     grid: Grid
+    chosen: np.ndarray
     ragged: ClassVar[bool] = False
 
     @classmethod
     def of(cls, images: np.ndarray, scaling: Any, grid: Grid) -> "Patches":
         """Attach the statistics of a fitted scaling."""
         mean, deviation = scaling.statistics(pixels(images))
-        return cls(images, mean, deviation, grid)
+        return cls(images, mean, deviation, grid, np.arange(len(images)))
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.chosen)
 
     @property
     def lengths(self) -> np.ndarray:
         """Rows of patches of each image, ``(n,)``."""
-        return np.full(len(self.images), self.grid.n_rows, dtype=np.int64)
+        return np.full(len(self), self.grid.n_rows, dtype=np.int64)
 
     def take(self, rows: np.ndarray) -> "Patches":
         """Return some of the images."""
-        return replace(
-            self,
-            images=self.images[rows],
-            mean=self.mean[rows],
-            deviation=self.deviation[rows],
-        )
+        return replace(self, chosen=self.chosen[rows])
 
     def batch(
         self,
@@ -142,9 +140,10 @@ class Patches:
         starts, size : ignored
             Images are taken whole.
         """
-        values = self.images[rows].astype(np.float64)
-        values -= self.mean[rows][:, None]
-        values /= self.deviation[rows][:, None]
+        chosen = self.chosen[rows]
+        values = self.images[chosen].astype(np.float64)
+        values -= self.mean[chosen][:, None]
+        values /= self.deviation[chosen][:, None]
         np.clip(values, -LIMIT, LIMIT, out=values)
         patches = np.ascontiguousarray(self.grid.cut(values.astype(np.float32)))
         return patches, self.lengths[rows]

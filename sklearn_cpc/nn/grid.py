@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .contexts import CONTEXTS
 from .initialization import build
@@ -41,14 +40,18 @@ class RowContext(nn.Module):
     def __init__(self, latent_size: int, context: nn.Module) -> None:
         super().__init__()
         self.mix = nn.Conv1d(
-            latent_size, latent_size, MIXED_COLUMNS, padding=MIXED_COLUMNS // 2
+            latent_size,
+            latent_size,
+            MIXED_COLUMNS,
+            padding=MIXED_COLUMNS // 2,
+            groups=latent_size,
         )
         self.context = context
 
     def forward(self, z: Tensor) -> Tensor:  # (B, R, Q, D) -> (B, R, Q, H)
         n_samples, n_rows = z.shape[:2]
         rows = z.flatten(0, 1).transpose(1, 2)  # (B R, D, Q)
-        z = z + F.relu(self.mix(rows)).transpose(1, 2).unflatten(0, (n_samples, n_rows))
+        z = z + self.mix(rows).transpose(1, 2).unflatten(0, (n_samples, n_rows))
         c = self.context(z.transpose(1, 2).flatten(0, 1))  # (B Q, R, H)
         return c.unflatten(0, (n_samples, -1)).transpose(1, 2)
 
