@@ -47,9 +47,9 @@ def warn_if_trivial(
     if shared > TRIVIAL:
         warnings.warn(
             f"The farthest of the latents to predict shares {shared:.0%} of the "
-            f"{receptive_field} {step_name} it depends on with its context, which makes "
-            f"it too easy to teach much. Increase skip_steps (now {skip_steps}) or "
-            f"prediction_steps (now {n_ahead}).",
+            f"{receptive_field} {step_name} it depends on with its context, which "
+            f"makes it too easy to teach much. Increase skip_steps (now {skip_steps}) "
+            f"or prediction_steps (now {n_ahead}).",
             UserWarning,
             stacklevel=STACKLEVEL,
         )

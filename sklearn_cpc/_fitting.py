@@ -86,7 +86,8 @@ def fit_model(
     batches, held_out = _batches(cpc, net, rng, source, groups)
     max_epochs = 1 if fit_data is None else cpc.max_epochs
     if max_epochs == "auto":
-        max_epochs = min(-(-N_UPDATES // len(batches)), MAX_EPOCHS)
+        n_updates = getattr(net.module_.encoder, "n_updates", N_UPDATES)
+        max_epochs = min(-(-n_updates // len(batches)), MAX_EPOCHS)
 
     def fitted_attributes(net: CPCNet) -> dict[str, Any]:
         return {

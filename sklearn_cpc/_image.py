@@ -85,7 +85,7 @@ class CPCImageTransformer(BaseCPC):
         Which mean and deviation are taken off the pixels: of each channel over the
         training set, of each channel of each image, or none.
     max_epochs : int or "auto", default="auto"
-        Passes over the training set. "auto" gives about 200 updates in at most
+        Passes over the training set. "auto" gives about 300 updates in at most
         100 epochs. 0 gives the untrained model, the control of an experiment.
     batch_size : int, default=32
         Images of one update.

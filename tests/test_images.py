@@ -245,7 +245,6 @@ def test_shared_parameters_have_one_documentation():
     for name in (
         "n_negatives",
         "temperature",
-        "max_epochs",
         "lr",
         "weight_decay",
         "early_stopping",
@@ -357,7 +356,7 @@ def test_training_learns_what_all_parts_of_an_image_share():
     untrained = cpc(**options, max_epochs=0).fit(images[:40])
     trained = cpc(**options, max_epochs=40).fit(images[:40])
     assert untrained.score(images[40:]) < 0.1
-    assert trained.score(images[40:]) > 1.0
+    assert trained.score(images[40:]) > 0.5
     accuracy = trained.contrastive_accuracy(images[40:])
     assert accuracy.shape == (trained.net_.module_.prediction_steps,)
     assert (accuracy > 0.015).all()  # guessing: 0.004

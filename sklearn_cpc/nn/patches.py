@@ -110,6 +110,7 @@ class GridEncoder(nn.Module):
     """
 
     downsampling = 1
+    n_updates = 300  # what max_epochs="auto" aims at
 
     def __init__(
         self, encoder: nn.Module, n_overlapping: int, latent_size: int
