@@ -145,8 +145,7 @@ class Patches:
         values -= self.mean[chosen][:, None]
         values /= self.deviation[chosen][:, None]
         np.clip(values, -LIMIT, LIMIT, out=values)
-        patches = np.ascontiguousarray(self.grid.cut(values.astype(np.float32)))
-        return patches, self.lengths[rows]
+        return self.grid.cut(values.astype(np.float32)).copy(), self.lengths[rows]
 
 
 def pixels(images: np.ndarray) -> Sequences:
