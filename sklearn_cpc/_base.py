@@ -1,7 +1,7 @@
 """What all CPC estimators share: training, features, score, and how they fail."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -23,6 +23,7 @@ from ._compat import (
     with_callbacks,
 )
 from ._fitting import fit_model
+from ._parameters import names
 from ._runtime import run_options, torch_threads
 from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES, PooledFeatures, StepFeatures
@@ -236,6 +237,12 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Sequences that are too short for a single prediction do not count.
 
+        Scores compare models of any size, context, `n_negatives`, `negatives` and
+        `batch_size`, for N is the same for all. They do not compare models that
+        predict other steps (`prediction_steps`, `skip_steps`, strides): the nearer,
+        the easier. Nor data sets; and a temperature that does not suit a model
+        makes the bound loose.
+
         Parameters
         ----------
         X : array, list or frame
@@ -330,8 +337,10 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         lengths = torch.full((1,), x.shape[1], device=x.device)
         with torch.inference_mode():
             pooled = self._pooled_features().named(x, lengths)
-        names = [f"{name}_{i}" for name, h in pooled.items() for i in range(h.shape[1])]
-        return np.array(names, dtype=object)
+        columns = [
+            f"{name}_{i}" for name, h in pooled.items() for i in range(h.shape[1])
+        ]
+        return np.array(columns, dtype=object)
 
     def _run(
         self, extract: Any, source: Any
@@ -370,18 +379,7 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     # ---- checks and choices
 
     def _pooling_names(self) -> tuple[str, ...]:
-        return self._names("pooling", POOLINGS)
-
-    def _names(self, parameter: str, options: Collection[str]) -> tuple[str, ...]:
-        """Return what a parameter names: one or several of `options`."""
-        value = getattr(self, parameter)
-        names = (value,) if isinstance(value, str) else tuple(value)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(options):
-            raise ValueError(
-                f"{parameter}={value!r} must be one or several different ones of "
-                f"{', '.join(map(repr, options))}."
-            )
-        return names
+        return names("pooling", self.pooling, POOLINGS)
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ import torch
 from ._base import BaseCPC
 from ._compat import Interval, Options, StrOptions
 from ._image_inputs import Grid, Patches, pixels, read_images
+from ._parameters import names
 from ._scaling import SCALINGS
 from .nn.checks import patch_latent_size
 from .nn.features import PooledFeatures, PooledGridFeatures
@@ -48,7 +49,7 @@ class CPCImageTransformer(BaseCPC):
         From patches to latents. "conv" halves a patch by convolutions until one latent
         is left. A module must map (n, channels, patch_size, patch_size) to (n, D)
         without batch normalisation; `fit` works on a copy of it.
-    context : {"gru", "lstm", "conv"} or torch.nn.Module, default="gru"
+    context : {"gru", "lstm", "conv", "attention"} or torch.nn.Module, default="gru"
         From latents to contexts, row by row. In each row, neighbours are mixed first.
         A module must map (B, rows, D) to (B, rows, H) and look at the rows before
         only; `fit` works on copies of it.
@@ -321,7 +322,7 @@ class CPCImageTransformer(BaseCPC):
     def _augment(self) -> Any:
         if self.augmentation is None:
             return None
-        return compose(self._names("augmentation", AUGMENTATIONS))
+        return compose(names("augmentation", self.augmentation, AUGMENTATIONS))
 
     def _pooled_features(self) -> PooledFeatures:
         return PooledGridFeatures(

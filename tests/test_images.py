@@ -306,7 +306,7 @@ def test_a_latent_sees_its_patch_only():
     assert np.argwhere(moved).tolist() == [[1, 2]]
 
 
-@pytest.mark.parametrize("context", ["gru", "lstm", "conv"])
+@pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
 def test_each_context_sees_no_row_ahead_in_its_direction(context):
     options = {"features": "context", "context": context, "context_size": 16}
     fitted = cpc(patch_size=4, patch_stride=4, **options).fit(X)

@@ -1,6 +1,6 @@
 """The model and its parts, for people with their own training loop."""
 
-from .contexts import ConvContext, GRUContext, LSTMContext
+from .contexts import AttentionContext, ConvContext, GRUContext, LSTMContext
 from .encoders import AudioEncoder, CausalConv, ConvEncoder, ConvStack
 from .grid import GridContext, GridCPC, RowContext
 from .info_nce import info_nce
@@ -11,6 +11,7 @@ from .predictors import LinearPredictor
 
 __all__ = [
     "CPC",
+    "AttentionContext",
     "AudioEncoder",
     "CPCLoss",
     "CausalConv",

@@ -130,7 +130,7 @@ class GridCPC(CPC):
         ----------
         encoder : nn.Module
             Such as `GridEncoder`, with latents of the size `latent_size`.
-        context : {"gru", "lstm", "conv"} or nn.Module, default="gru"
+        context : {"gru", "lstm", "conv", "attention"} or nn.Module, default="gru"
             Runs along columns; every direction has one of its own, or a copy.
         latent_size, context_size : int, default=128
             Size of z and, for each direction, of c.

@@ -59,7 +59,7 @@ def test_contexts_of_a_path_are_those_of_its_direction():
         torch.testing.assert_close(latents, turned.transpose(1, 2))
 
 
-@pytest.mark.parametrize("context", ["gru", "lstm", "conv"])
+@pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
 def test_no_prediction_depends_on_rows_ahead(context):
     cpc = model(context=context, directions=1)
     x = grid(n=1).requires_grad_()
