@@ -1,8 +1,9 @@
 """Contrastive predictive coding for scikit-learn pipelines."""
 
+from ._image import CPCImageTransformer
 from ._persistence import ModelFileError
 from ._sequence import CPCTransformer
 from .training.checkpoint import Checkpoint
 
-__all__ = ["CPCTransformer", "Checkpoint", "ModelFileError"]
+__all__ = ["CPCImageTransformer", "CPCTransformer", "Checkpoint", "ModelFileError"]
 __version__ = "0.1.0"

@@ -1,5 +1,6 @@
 """What all CPC estimators share: training, features, score, and how they fail."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -22,10 +23,12 @@ from ._compat import (
     with_callbacks,
 )
 from ._fitting import fit_model
+from ._parameters import names
 from ._runtime import run_options, torch_threads
 from ._saving import Saving
 from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES, PooledFeatures, StepFeatures
+from .nn.model import CPC
 from .nn.negatives import POOLS
 from .nn.pooling import POOLINGS
 from .training.inference import run
@@ -39,6 +42,11 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     A subclass stores its parameters in ``__init__`` and has two hooks: `_read`,
     from what a user passes to sequences that give batches, and `_build_encoder`.
     """
+
+    crop_length: Any = None  # whole samples, where it is no parameter
+    # What a step of the input is called, and what helps if there are too few.
+    _step_name = "time steps"
+    _more_steps = "longer sequences, or an encoder with smaller strides"
 
     net_: CPCNet
     _rng: np.random.Generator
@@ -163,10 +171,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
             Named by `get_feature_names_out`.
         """
         source = self._read_fitted(X)
-        extract = PooledFeatures(
-            self.net_.module_, self.features, self._pooling_names()
-        )
-        batches = self._run(extract, source)
+        batches = self._run(self._pooled_features(), source)
         rows, output = zip(*batches, strict=True)
         features = np.empty((len(source), output[0].shape[1]), np.float32)
         features[np.concatenate(rows)] = np.concatenate(output)
@@ -187,7 +192,8 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_steps, n_features_out), float32
             With ``n_steps = ceil(n_timesteps / downsampling_)``. For a list, or
-            where lengths differ, a list of arrays (n_steps_i, n_features_out).
+            where lengths differ, a list of arrays (n_steps_i, n_features_out). Of
+            images, the grid: (n_samples, n_rows, n_columns, n_features_out).
         """
         source = self._read_fitted(X)
         extract = StepFeatures(self.net_.module_, self.features)
@@ -290,7 +296,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _compare(self, function: Any, source: Any, **options: Any) -> np.ndarray:
         """Return `function` of the sequences and of the latents to compare with."""
-        run = run_options(source.lengths.max(), self.device_, self.precision)
+        run = self._run_options(source.lengths.max())
         with torch_threads(self.n_jobs):
             return function(
                 self.net_.module_,
@@ -308,8 +314,8 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _nothing_to_predict(self, row: int, length: int) -> str:
         first = self.net_.criterion_.skip_steps + 1
         return (
-            f"Sample {row} of X has {length} time steps: nothing to predict. A score "
-            f"needs more than {first * self.downsampling_}."
+            f"Sample {row} of X has {length} {self._step_name}: nothing to predict. "
+            f"A score needs more than {first * self.downsampling_}."
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -328,14 +334,14 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if input_features is not None:
             _check_feature_names_in(self, input_features)
-        extract = PooledFeatures(
-            self.net_.module_, self.features, self._pooling_names()
-        )
-        x = torch.zeros(1, 1, self.n_channels_in_, device=self.device_)
+        x = torch.zeros(1, *self._smallest_input(), device=self.device_)
+        lengths = torch.full((1,), x.shape[1], device=x.device)
         with torch.inference_mode():
-            pooled = extract.named(x, torch.ones(1, dtype=torch.int64, device=x.device))
-        names = [f"{name}_{i}" for name, h in pooled.items() for i in range(h.shape[1])]
-        return np.array(names, dtype=object)
+            pooled = self._pooled_features().named(x, lengths)
+        columns = [
+            f"{name}_{i}" for name, h in pooled.items() for i in range(h.shape[1])
+        ]
+        return np.array(columns, dtype=object)
 
     def _run(
         self, extract: Any, source: Any
@@ -343,22 +349,38 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Yield rows and outputs as arrays, with this estimator's threads."""
         self.net_.module_.eval()
         with torch_threads(self.n_jobs):
-            options = run_options(source.lengths.max(), self.device_, self.precision)
+            options = self._run_options(source.lengths.max())
             for rows, output in run(extract, source, **options):
                 yield rows, output[: len(rows)].cpu().numpy()
+
+    # ---- what differs where a sample is not a sequence of vectors
+
+    def _assemble(self, **parts: Any) -> CPC:
+        """Return a model of the parts that `CPC.build` takes."""
+        return CPC.build(**parts)
+
+    def _augment(self) -> Any:
+        """Return ``(x, rng) -> x`` for the batches of the training, or None."""
+        return None
+
+    def _pooled_features(self) -> PooledFeatures:
+        """Return the module that `transform` runs."""
+        return PooledFeatures(self.net_.module_, self.features, self._pooling_names())
+
+    def _smallest_input(self) -> tuple[int, ...]:
+        """Return the shape of the shortest sample that has all features."""
+        return 1, self.n_channels_in_
+
+    def _run_options(self, n_steps: int, device: str | None = None) -> dict[str, Any]:
+        """Return those of `training.inference.run` for samples of `n_steps`."""
+        positions = math.prod(self._smallest_input()[1:]) // self.n_channels_in_
+        n_positions = int(n_steps) * positions
+        return run_options(n_positions, device or self.device_, self.precision)
 
     # ---- checks and choices
 
     def _pooling_names(self) -> tuple[str, ...]:
-        names = (
-            (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
-        )
-        if not names or len(set(names)) < len(names) or not set(names) <= set(POOLINGS):
-            raise ValueError(
-                f"pooling={self.pooling!r} must be one or several different ones of "
-                f"{', '.join(map(repr, POOLINGS))}."
-            )
-        return names
+        return names("pooling", self.pooling, POOLINGS)
 
     @contextmanager
     def _unchanged_on_failure(self) -> Iterator[None]:

@@ -21,7 +21,11 @@ STACKLEVEL = 7
 
 
 def warn_if_trivial(
-    receptive_field: int | None, downsampling: int, skip_steps: int, n_ahead: int
+    receptive_field: int | None,
+    downsampling: int,
+    skip_steps: int,
+    n_ahead: int,
+    step_name: str,
 ) -> None:
     """Warn if even the farthest target is nearly a copy of what the context has seen.
 
@@ -33,6 +37,8 @@ def warn_if_trivial(
         Time steps for each latent.
     skip_steps, n_ahead : int
         Latents that are skipped and predicted.
+    step_name : str
+        What a step of the input is called.
     """
     if receptive_field is None:
         return
@@ -41,9 +47,9 @@ def warn_if_trivial(
     if shared > TRIVIAL:
         warnings.warn(
             f"The farthest of the latents to predict shares {shared:.0%} of the "
-            f"{receptive_field} time steps it depends on with its context, which makes "
-            f"it too easy to teach much. Increase skip_steps (now {skip_steps}) or "
-            f"prediction_steps (now {n_ahead}).",
+            f"{receptive_field} {step_name} it depends on with its context, which "
+            f"makes it too easy to teach much. Increase skip_steps (now {skip_steps}) "
+            f"or prediction_steps (now {n_ahead}).",
             UserWarning,
             stacklevel=STACKLEVEL,
         )

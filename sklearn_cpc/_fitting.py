@@ -12,9 +12,10 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils.validation import column_or_1d
 from skorch.callbacks import EarlyStopping
+from skorch.utils import noop
 
 from ._diagnostics import warn_if_failed, warn_if_trivial
-from ._runtime import autocast_type, resolve_device, run_options, spawn_seeds
+from ._runtime import autocast_type, resolve_device, spawn_seeds
 from .nn.checks import output_size
 from .nn.loss import CPCLoss
 from .nn.model import CPC
@@ -38,13 +39,16 @@ N_UPDATES, MAX_EPOCHS = 200, 100
 # What "auto" is for prediction_steps and skip_steps, where sequences are long
 # enough. The nearest latents share most of their input with the context.
 PREDICTION_STEPS, SKIP_STEPS = 8, 3
-# Parameters that give a model its shape.
+# Parameters that give a model its shape, of those that an estimator has.
 ARCHITECTURE = (
     "encoder",
     "context",
     "latent_size",
     "context_size",
     "prediction_steps",
+    "patch_size",
+    "patch_stride",
+    "directions",
 )
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
@@ -94,17 +98,20 @@ def fit_model(
     batches, held_out = _batches(cpc, net, rng, source, groups)
     max_epochs = 1 if fit_data is None else cpc.max_epochs
     if max_epochs == "auto":
-        max_epochs = min(-(-N_UPDATES // len(batches)), MAX_EPOCHS)
+        n_updates = getattr(net.module_.encoder, "n_updates", N_UPDATES)
+        max_epochs = min(-(-n_updates // len(batches)), MAX_EPOCHS)
 
     def fitted_attributes(net: CPCNet) -> dict[str, Any]:
         return {
-            "_architecture": {name: getattr(cpc, name) for name in ARCHITECTURE},
+            "_architecture": {
+                name: getattr(cpc, name) for name in ARCHITECTURE if hasattr(cpc, name)
+            },
             "_rng": rng,
             "_references": reference_latents(
                 net.module_,
                 batches.source,
                 size=batches.crop_length,
-                **run_options(batches.crop_length, str(net.device), cpc.precision),
+                **cpc._run_options(batches.crop_length, str(net.device)),
             ),
             "_partially_fitted": fit_data is None,
             **net_attributes(net),
@@ -120,6 +127,7 @@ def fit_model(
             model.downsampling,
             skip_steps,
             model.prediction_steps,
+            cpc._step_name,
         )
     tasks = []
     has_tasks = hasattr(cpc, "_init_callback_context")  # scikit-learn 1.9
@@ -150,7 +158,8 @@ def new_net(
     downsampling = getattr(encoder, "downsampling", 1)
     n_timesteps = longest_window(cpc.crop_length, encoder, source)
     n_latents = -(-n_timesteps // downsampling)
-    latent_size, context_size = cpc.latent_size, cpc.context_size
+    latent_size = getattr(encoder, "latent_size", cpc.latent_size)
+    context_size = cpc.context_size
     if encoder is cpc.encoder:  # the user's own stays as it is
         encoder = copy.deepcopy(encoder).cpu()
         latent_size = output_size(
@@ -160,8 +169,9 @@ def new_net(
     if isinstance(context, torch.nn.Module):
         context = copy.deepcopy(context).cpu()
         context_size = output_size(context, "context", latent_size, n_latents)
-    skip_steps, n_ahead = _steps_to_predict(cpc, n_latents, n_timesteps)
-    module = CPC.build(
+    default = getattr(encoder, "skip_steps", min(SKIP_STEPS, n_latents // 4))
+    skip_steps, n_ahead = _steps_to_predict(cpc, n_latents, n_timesteps, default)
+    module = cpc._assemble(
         n_channels=cpc.n_channels_in_,
         n_timesteps=n_timesteps,
         encoder=encoder,
@@ -209,6 +219,7 @@ def _batches(
         groups=groups,
         rank=ranks.rank,
         n_ranks=ranks.size,
+        augment=cpc._augment(),
     )
     n_parts = getattr(cpc.accelerator, "gradient_accumulation_steps", 1)
     check_shares(ranks, n_parts, batches)
@@ -306,7 +317,7 @@ def _callbacks(cpc: Any) -> list[Any]:
             threshold=0,
             lower_is_better=False,
             load_best=True,
-            sink=lambda _: None,
+            sink=noop,
         )
         callbacks.append(("early_stopping", stop))
     return callbacks
@@ -348,22 +359,25 @@ def longest_window(crop_length: int | str | None, encoder: Any, source: Any) -> 
     return min(int(crop_length), longest)
 
 
-def _steps_to_predict(cpc: Any, n_latents: int, n_timesteps: int) -> tuple[int, int]:
+def _steps_to_predict(
+    cpc: Any, n_latents: int, n_timesteps: int, default_skip: int
+) -> tuple[int, int]:
     """Return how many latents to skip and to predict, or say why it cannot be done."""
     skip_steps, n_ahead = cpc.skip_steps, cpc.prediction_steps
     n_wanted = 1 if n_ahead == "auto" else n_ahead
     if skip_steps == "auto":
         spare = n_latents - 1 - n_wanted
-        skip_steps = max(0, min(SKIP_STEPS, n_latents // 4, spare))
+        skip_steps = max(0, min(default_skip, spare))
     n_possible = n_latents - 1 - skip_steps
     if n_possible >= n_wanted:
         automatic = min(PREDICTION_STEPS, n_possible)
         return skip_steps, automatic if n_ahead == "auto" else n_ahead
-    table = ", n_features = 1" if cpc.n_features_in_ == n_timesteps == 1 else ""
+    is_table = getattr(cpc, "_fitted_on_table", False)
+    table = ", n_features = 1" if is_table and n_timesteps == 1 else ""
     raise ValueError(
         f"prediction_steps={n_ahead!r} with skip_steps={cpc.skip_steps!r} needs at "
         f"least {n_wanted + 1 + skip_steps} latent steps, but the longest training "
-        f"window gives {n_latents} ({n_timesteps} time steps{table}). Use "
+        f"window gives {n_latents} ({n_timesteps} {cpc._step_name}{table}). Use "
         + (f"prediction_steps <= {n_possible}, " if n_possible > 0 else "")
-        + "longer sequences, or an encoder with smaller strides."
+        + f"{cpc._more_steps}."
     )

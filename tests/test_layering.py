@@ -23,8 +23,21 @@ RULES = {
         "sklearn",
         "torch",
     },
+    "_image.py": {
+        "_base",
+        "_compat",
+        "_image_inputs",
+        "_parameters",
+        "_scaling",
+        "nn",
+        "training",
+        "torch",
+    },
+    "_image_inputs.py": {"_inputs", "_scaling", "sklearn"},
     "_streaming.py": {"_inputs", "_runtime", "_scaling", "nn", "torch"},
+    "_parameters.py": set(),
     "_base.py": {
+        "_parameters",
         "_compat",
         "_fitting",
         "_runtime",
@@ -62,7 +75,7 @@ RULES = {
     "datasets/*": {"datasets", "sklearn"},
     "training/*": {"_persistence", "nn", "training", "torch", "skorch", "tqdm"},
     "nn/*": {"nn", "torch"},
-    "__init__.py": {"_persistence", "_sequence", "training"},
+    "__init__.py": {"_image", "_persistence", "_sequence", "training"},
 }
 STANDARD = {
     "abc",

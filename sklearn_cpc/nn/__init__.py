@@ -2,9 +2,11 @@
 
 from .contexts import AttentionContext, ConvContext, GRUContext, LSTMContext
 from .encoders import AudioEncoder, CausalConv, ConvEncoder, ConvStack
+from .grid import GridContext, GridCPC, RowContext
 from .info_nce import info_nce
 from .loss import CPCLoss
 from .model import CPC
+from .patches import ConvPatchEncoder, GridEncoder
 from .predictors import LinearPredictor
 
 __all__ = [
@@ -15,9 +17,14 @@ __all__ = [
     "CausalConv",
     "ConvContext",
     "ConvEncoder",
+    "ConvPatchEncoder",
     "ConvStack",
     "GRUContext",
+    "GridCPC",
+    "GridContext",
+    "GridEncoder",
     "LSTMContext",
     "LinearPredictor",
+    "RowContext",
     "info_nce",
 ]

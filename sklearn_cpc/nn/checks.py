@@ -68,6 +68,54 @@ def output_size(
             "target would leak into its own prediction. Pad convolutions on the left "
             "only, use no bidirectional layer and no statistics over time."
         )
+    _refuse_batch_norm(module, name)
+    return y.shape[-1]
+
+
+def patch_latent_size(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """Return the number of output features of a patch encoder, or say what is wrong.
+
+    Parameters
+    ----------
+    module : nn.Module
+        ``(N, C, P, P) -> (N, n_out)``.
+    shape : tuple of int
+        Channels and sides of a patch, (C, P, P).
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If the module fails on such input or returns another shape.
+    """
+    name = f"encoder={type(module).__name__}"
+    _refuse_batch_norm(module, name)
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            y = module(x)
+    except Exception as error:
+        raise ValueError(
+            f"{name} fails on input of shape {tuple(x.shape)}, (patches, channels, "
+            f"height, width): {error}"
+        ) from error
+    finally:
+        module.train(was_training)
+    if not isinstance(y, Tensor) or y.ndim != 2 or len(y) != 2:
+        found = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+        raise ValueError(
+            f"{name} must turn an input of shape {tuple(x.shape)} into a tensor of "
+            f"shape (2, size), but it gives {found}."
+        )
+    return y.shape[1]
+
+
+def _refuse_batch_norm(module: nn.Module, name: str) -> None:
     if any(
         isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()
     ):
@@ -75,4 +123,3 @@ def output_size(
             f"{name} holds a batch normalisation: features of a sample would depend on "
             "the other samples. Use torch.nn.LayerNorm over the channels."
         )
-    return y.shape[-1]

@@ -20,6 +20,14 @@ from torch.nn import functional as F
 MIN_BF16_CHANNELS = 16
 
 
+def low_precision(device: str, n_channels: int) -> torch.autocast:
+    """Return the context of a convolution: autocast, where it is on and correct."""
+    narrow = device == "cpu" and n_channels < MIN_BF16_CHANNELS
+    return torch.autocast(
+        device, enabled=torch.is_autocast_enabled(device) and not narrow
+    )
+
+
 class CausalConv(nn.Module):
     """Convolution that sees the past only, then layer norm over channels.
 
@@ -84,9 +92,7 @@ class CausalConv(nn.Module):
         if not n_outputs:
             return h.new_zeros(len(h), 0, self.norm.weight.shape[0]), following
         h = h.transpose(1, 2)[:, :, drop:]
-        narrow = h.device.type == "cpu" and h.shape[1] < MIN_BF16_CHANNELS
-        low = torch.is_autocast_enabled(h.device.type) and not narrow
-        with torch.autocast(h.device.type, enabled=low):
+        with low_precision(h.device.type, n_channels=h.shape[1]):
             h = torch.cat(
                 [
                     conv(h[:, :, self.receptive_field - size :])

@@ -54,7 +54,7 @@ def initialize(module: nn.Module, generator: torch.Generator | None) -> None:
 
     for layer in module.modules():
         match layer:
-            case nn.Conv1d() | nn.Linear():
+            case nn.Conv1d() | nn.Conv2d() | nn.Linear():
                 fan_in = layer.weight[0].numel()
                 uniform(layer.weight, fan_in)
                 if layer.bias is not None:

@@ -1,6 +1,7 @@
 """The training objective of CPC: InfoNCE over all steps ahead of all anchors."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,30 @@ class LossOutput(NamedTuple):
     accuracy: Tensor
     n_pairs: Tensor
     chance: float
+
+
+def mean_output(outputs: Sequence[LossOutput]) -> LossOutput:
+    """Return what several tasks give together: means over all of their pairs.
+
+    Parameters
+    ----------
+    outputs : sequence of LossOutput
+        At least one, of the same number of steps ahead.
+
+    Returns
+    -------
+    LossOutput
+    """
+    n_pairs = torch.stack([output.n_pairs for output in outputs])  # (V, K)
+    n_of_step = n_pairs.sum(0)
+    share = n_pairs.sum(1) / n_of_step.sum().clamp(min=1)  # (V,)
+    accuracy = torch.stack([output.accuracy for output in outputs]).nan_to_num()
+    return LossOutput(
+        (torch.stack([output.loss for output in outputs]) * share).sum(),
+        (accuracy * n_pairs).sum(0) / n_of_step,
+        n_of_step,
+        sum(output.chance for output in outputs) / len(outputs),
+    )
 
 
 class CPCLoss(nn.Module):

@@ -1,5 +1,6 @@
 """The CPC model: encoder, context network and predictor, wired together."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -123,6 +124,27 @@ class CPC(nn.Module):
         """Number of steps ahead that are predicted."""
         steps: Any = self.predictor.prediction_steps
         return steps
+
+    def paths(self, z: Tensor, c: Tensor) -> Iterator[tuple[Tensor, Tensor, nn.Module]]:
+        """Yield what is predicted along: here time, elsewhere several directions.
+
+        Parameters
+        ----------
+        z : Tensor of shape (..., T', D)
+            Latents.
+        c : Tensor of shape (..., T', H)
+            Contexts.
+
+        Yields
+        ------
+        z : Tensor of shape (..., S, T', D)
+            Latents of S sequences for each sample.
+        c : Tensor of shape (..., S, T', H)
+            Their contexts.
+        predictor : nn.Module
+            Predicts the latents of these sequences from the contexts.
+        """
+        yield z.unsqueeze(-3), c.unsqueeze(-3), self.predictor
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> CPCOutput:
         if lengths is None:

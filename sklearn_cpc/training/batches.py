@@ -1,6 +1,6 @@
 """Batches: which windows of which sequences one update sees."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -49,6 +49,8 @@ class RandomCrops:
         window go along with a batch, ``(B, 2)``.
     rank, n_ranks : int, default=0 and 1
         Number of this process, and of all that share the batches.
+    augment : callable, default=None
+        ``(x, rng) -> x`` of the same shape: what is varied at random in training.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class RandomCrops:
         groups: np.ndarray | None = None,
         rank: int = 0,
         n_ranks: int = 1,
+        augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
     ) -> None:
         self.source = source
+        self.augment = augment
         self.crop_length = crop_length
         self.rng = rng
         self.groups = np.zeros(len(source.lengths), int) if groups is None else groups
@@ -94,8 +98,17 @@ class RandomCrops:
             rows = self.rows[window]
             x, lengths = self.source.batch(rows, starts[window], self.crop_length)
             x = self._pad(x, rows, self.rows[batch])
+            if self.augment is not None:
+                x = self.augment(x, self._own_rng())
             inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
             yield inputs, torch.from_numpy(np.stack([rows, self.groups[rows]], 1))
+
+    def _own_rng(self) -> np.random.Generator:
+        """Return a generator for what is drawn for the windows of this process."""
+        if self.n_ranks == 1:
+            return self.rng
+        # That of all is advanced alike in all, or their next epochs would differ.
+        return np.random.default_rng((self.rank, int(self.rng.integers(2**63))))
 
     def _pad(self, x: np.ndarray, rows: np.ndarray, all_rows: np.ndarray) -> np.ndarray:
         """Make windows as long as they are with those of the other processes."""

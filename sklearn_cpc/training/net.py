@@ -9,7 +9,8 @@ from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
 
 from ..nn.distributed import Ranks
-from ..nn.loss import LossOutput
+from ..nn.loss import LossOutput, mean_output
+from ..nn.model import CPCOutput
 from .parallel import Alone, ranks_of
 from .state import not_finite
 
@@ -113,7 +114,9 @@ class CPCNet(NeuralNet):
         if self.autocast is not None:
             precision = torch.autocast(device.type, self.autocast)
         with precision:
-            return self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
+            output = self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
+        # Where there are several directions to predict in, there is a list of outputs.
+        return output if isinstance(output, list) else [output]
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients of a batch, part by part, in all processes."""
@@ -155,16 +158,25 @@ class CPCNet(NeuralNet):
     def get_loss(
         self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
     ) -> LossOutput:
+        """Return InfoNCE of all directions."""
+        outputs = []
+        for direction in y_pred:
+            # An image is as many sequences as it has columns.
+            n_repeats = len(direction.z) // len(y_true)
+            origin = y_true.repeat_interleave(n_repeats, 0)
+            outputs.append(self._compare(direction, origin))
+        return mean_output(outputs)
+
+    def _compare(self, output: CPCOutput, origin: torch.Tensor) -> LossOutput:
         """Compare the predictions of this process with the latents of all."""
-        z, first = self.ranks.gather(y_pred.z.float())
-        lengths, _ = self.ranks.gather(y_pred.lengths)
-        origin, _ = self.ranks.gather(y_true)
-        sequences, groups = origin.unbind(1)
-        y_pred = y_pred._replace(z=z, lengths=lengths)
-        output: LossOutput = self.criterion_(
-            *y_pred, sequences=sequences, groups=groups, first=first
+        z, first = self.ranks.gather(output.z.float())
+        lengths, _ = self.ranks.gather(output.lengths)
+        sequences, groups = self.ranks.gather(origin)[0].unbind(1)
+        output = output._replace(z=z, lengths=lengths)
+        result: LossOutput = self.criterion_(
+            *output, sequences=sequences, groups=groups, first=first
         )
-        return output
+        return result
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any

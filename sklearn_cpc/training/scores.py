@@ -1,7 +1,7 @@
 """How well a trained model tells the future of sequences from other latents."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ def reference_latents(
     rows = _spread(len(source.lengths), N_REFERENCE_ROWS)
     n_latents = -(-np.minimum(source.lengths, size) // model.downsampling)
     latents = [
-        z[: n_latents[row]]
+        z[: n_latents[row]].flatten(0, -2)
         for batch, output in run(
             lambda x, lengths: model.encoder(x).float(),
             source,
@@ -190,11 +190,13 @@ def _compare(
     references = references.to(run_options["device"])
 
     def of_batch(x: Tensor, lengths: Tensor) -> list[Any]:
-        z = model.encoder(x)  # (B, T', D)
+        z = model.encoder(x)  # (B, T', D), or (B, R, Q, D) for images
         c = model.context(z)  # (B, T', H)
         n_latents = latent_lengths(lengths, model.downsampling).tolist()
         return [
-            function(_comparisons(model, z[i, :n], c[i, :n], references, skip_steps))
+            function(
+                _comparisons(model.paths(z[i, :n], c[i, :n]), references, skip_steps)
+            )
             for i, n in enumerate(n_latents)
         ]
 
@@ -206,22 +208,26 @@ def _compare(
 
 
 def _comparisons(
-    model: CPC, z: Tensor, c: Tensor, references: Tensor, skip_steps: int
+    paths: Iterable[tuple[Tensor, Tensor, Any]], references: Tensor, skip_steps: int
 ) -> Iterator[Comparison]:
-    """Yield the comparisons of one sequence, anchors by anchors."""
-    for start in range(0, len(c), SCORE_ANCHORS):
-        predictions = model.predictor(c[start : start + SCORE_ANCHORS])  # (A, K, D)
-        n_anchors, n_ahead, _ = predictions.shape
-        anchor = torch.arange(start, start + n_anchors, device=z.device)
-        ahead = torch.arange(n_ahead, device=z.device)
-        target = anchor[:, None] + ahead + 1 + skip_steps  # (A, K)
-        valid = target < len(z)
-        with torch.autocast(z.device.type, enabled=False):
-            p = F.normalize(predictions[valid].float(), dim=-1)  # (M, D)
-            positive = F.normalize(z[target[valid]].float(), dim=-1)  # (M, D)
-            # A comparison of latents, not of scores: is the reference the positive?
-            is_positive = positive @ references.T > SAME  # (M, R)
-            negatives = (p @ references.T).masked_fill_(is_positive, -torch.inf)
-            step = ahead.expand(n_anchors, -1)[valid]
-            n_negatives = (~is_positive).sum(-1)
-            yield Comparison(step, (p * positive).sum(-1), negatives, n_negatives)
+    """Yield the comparisons along all paths of one sample, anchors by anchors."""
+    for z, c, predictor in paths:  # (S, T', D), (S, T', H)
+        n_sequences, n_steps, _ = z.shape
+        for start in range(0, n_steps, SCORE_ANCHORS):
+            predictions = predictor(c[:, start : start + SCORE_ANCHORS])  # (S, A, K, D)
+            _, n_anchors, n_ahead, _ = predictions.shape
+            anchor = torch.arange(start, start + n_anchors, device=z.device)
+            ahead = torch.arange(n_ahead, device=z.device)
+            target = anchor[:, None] + ahead + 1 + skip_steps  # (A, K)
+            valid = target < n_steps
+            step = ahead.expand(n_anchors, -1)[valid].repeat(n_sequences)
+            with torch.autocast(z.device.type, enabled=False):
+                p, positive = (
+                    F.normalize(vectors.float(), dim=-1).flatten(0, 1)  # (M, D)
+                    for vectors in (predictions[:, valid], z[:, target[valid]])
+                )
+                # Of latents, not of scores: is the reference the positive itself?
+                is_positive = positive @ references.T > SAME  # (M, R)
+                negatives = (p @ references.T).masked_fill_(is_positive, -torch.inf)
+                n_negatives = (~is_positive).sum(-1)
+                yield Comparison(step, (p * positive).sum(-1), negatives, n_negatives)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sklearn_cpc.nn import CPCLoss
-from sklearn_cpc.nn.loss import positive_positions
+from sklearn_cpc.nn.loss import LossOutput, mean_output, positive_positions
 from sklearn_cpc.nn.negatives import POOLS
 
 LENGTHS = torch.tensor([6, 4, 1, 3])
@@ -165,3 +165,17 @@ def test_shares_of_the_predictions_add_up(strategy):
     for _, output in shares:
         assert output.chance == expected.chance
         assert output.n_pairs.tolist() == expected.n_pairs.tolist()
+
+
+def test_mean_output_is_over_all_pairs():
+    one = LossOutput(
+        torch.tensor(2.0), torch.tensor([0.5, 0.25]), torch.tensor([6, 2]), 4.0
+    )
+    other = LossOutput(
+        torch.tensor(1.0), torch.tensor([0.0, torch.nan]), torch.tensor([4, 0]), 3.0
+    )
+    together = mean_output([one, other])
+    assert together.loss == pytest.approx((8 * 2 + 4 * 1) / 12)
+    torch.testing.assert_close(together.accuracy, torch.tensor([0.3, 0.25]))
+    assert together.n_pairs.tolist() == [10, 2]
+    assert together.chance == 3.5

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from sklearn_cpc._image_inputs import Grid, Patches
 from sklearn_cpc._inputs import Sequences
 from sklearn_cpc._scaling import NoScaling, ScaledSequences
-from sklearn_cpc.nn import CPC
+from sklearn_cpc.nn import CPC, GridCPC, GridEncoder
 from sklearn_cpc.training import scores as module
 from sklearn_cpc.training.scores import (
     contrastive_accuracy,
@@ -137,3 +138,41 @@ def test_accuracy_of_steps_beyond_all_sequences_is_unknown(source, model):
     references = reference_latents(model, source, size=4, **OPTIONS)
     accuracy = contrastive_accuracy(model, source, references, skip_steps=27, **OPTIONS)
     np.testing.assert_array_equal(np.isnan(accuracy), [False, False, True])
+
+
+def test_scores_of_images_are_means_over_all_directions():
+    images = np.random.default_rng(0).normal(size=(3, 12, 15, 1))
+    grid = Grid.of(12, 15, 3, 3)
+    source = Patches.of(images, NoScaling(), grid)
+    encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 6))
+    model = GridCPC.build(
+        encoder=GridEncoder(encoder, 1, 6),
+        latent_size=6,
+        context_size=5,
+        prediction_steps=2,
+        directions=4,
+        generator=torch.Generator().manual_seed(0),
+    ).eval()
+    references = reference_latents(model, source, size=4, **OPTIONS)
+    assert references.shape == (3 * 4 * 5, 6)
+    options = {"skip_steps": 1, **OPTIONS}
+    scores = score_samples(model, source, references, temperature=0.2, **options)
+    accuracy = contrastive_accuracy(model, source, references, **options)
+    right = [[], []]
+    for row in range(3):
+        x = torch.from_numpy(source.batch(np.array([row]))[0])
+        losses = []
+        for z, _, predictions, _ in model(x):
+            z, p = F.normalize(z, dim=-1).detach(), F.normalize(predictions, dim=-1)
+            for column, t, k in np.ndindex(*p.shape[:3]):
+                if t + k + 2 >= z.shape[1]:
+                    continue
+                target = z[column, t + k + 2]
+                others = references[references @ target < 1 - 1e-6]
+                score = p[column, t, k].detach() @ target
+                negatives = others @ p[column, t, k].detach()
+                right[k].append(bool(score > negatives.max()))
+                mean = (negatives / 0.2).double().exp().mean()
+                losses.append(float((1 + 1023 * mean / (score / 0.2).exp()).log()))
+        assert scores[row] == pytest.approx(math.log(1024) - np.mean(losses), abs=1e-4)
+    np.testing.assert_allclose(accuracy, [np.mean(r) for r in right])

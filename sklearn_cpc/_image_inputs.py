@@ -1,0 +1,274 @@
+"""Images, read into checked arrays and cut into grids of patches."""
+
+import math
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils import check_array
+
+from ._inputs import CHUNK, FLOAT32_MAX, Sequences
+from ._scaling import LIMIT
+
+FORMS = (
+    "Pass an array of shape (n_samples, height, width) or (n_samples, height, width, "
+    "n_channels), or a list of images of one size."
+)
+# What patch_size="auto" aims at, the paper's: patches of a quarter of the shorter side,
+# which half overlap, make 7 x 7 of them.
+PATCHES_PER_SIDE = 4
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How images are cut into patches.
+
+    Attributes
+    ----------
+    patch_size : int
+        Side of a patch, in pixels.
+    stride : int
+        Pixels from a patch to the next one.
+    n_rows, n_columns : int
+        Number of patches below and beside each other.
+    top, left : int
+        Pixels before the first patch: what no patch covers is shared out evenly.
+    """
+
+    patch_size: int
+    stride: int
+    n_rows: int
+    n_columns: int
+    top: int
+    left: int
+
+    @classmethod
+    def of(
+        cls, height: int, width: int, patch_size: int | str, stride: int | str
+    ) -> "Grid":
+        """Return the grid for images of a size, or say why there is none."""
+        side = min(height, width)
+        wanted = patch_size
+        if patch_size == "auto":
+            patch_size = min(side, 2 * math.ceil(side / (2 * PATCHES_PER_SIDE)))
+        patch_size = int(patch_size)
+        if patch_size > side:
+            raise ValueError(
+                f"patch_size={wanted!r} does not fit into images of {height} x {width} "
+                f"pixels. Use patch_size='auto' or a number up to {side // 2}."
+            )
+        step = max(1, patch_size // 2) if stride == "auto" else int(stride)
+        if step > patch_size:
+            raise ValueError(
+                f"patch_stride={step} is larger than patch_size={patch_size}: pixels "
+                "between the patches would be lost. Use 'auto', half of patch_size."
+            )
+        (n_rows, top), (n_columns, left) = (
+            ((n - patch_size) // step + 1, (n - patch_size) % step // 2)
+            for n in (height, width)
+        )
+        return cls(patch_size, step, n_rows, n_columns, top, left)
+
+    @property
+    def n_overlapping(self) -> int:
+        """Rows that share pixels with a row of patches, itself included."""
+        return math.ceil(self.patch_size / self.stride)
+
+    def cut(self, images: np.ndarray) -> np.ndarray:
+        """Return a view of all patches: (B, height, width, C) -> (B, R, Q, C, P, P)."""
+        windows = np.lib.stride_tricks.sliding_window_view(
+            images[:, self.top :, self.left :],
+            (self.patch_size, self.patch_size),
+            axis=(1, 2),
+        )
+        return windows[:, :: self.stride, :: self.stride]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Images that give batches of scaled patches; a step is a row of patches.
+
+    Attributes
+    ----------
+    images : ndarray of shape (n, height, width, C)
+        The user's own array, of any real dtype.
+    mean, deviation : ndarray of shape (n, 1, C)
+        What is taken off.
+    grid : Grid
+    chosen : ndarray of shape (m,)
+        Which of the images they are; a memory map is not copied for a part of it.
+    """
+
+    images: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    grid: Grid
+    chosen: np.ndarray
+    ragged: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, images: np.ndarray, scaling: Any, grid: Grid) -> "Patches":
+        """Attach the statistics of a fitted scaling."""
+        mean, deviation = scaling.statistics(pixels(images))
+        return cls(images, mean, deviation, grid, np.arange(len(images)))
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Rows of patches of each image, ``(n,)``."""
+        return np.full(len(self), self.grid.n_rows, dtype=np.int64)
+
+    def take(self, rows: np.ndarray) -> "Patches":
+        """Return some of the images."""
+        return replace(self, chosen=self.chosen[rows])
+
+    def batch(
+        self,
+        rows: np.ndarray,
+        starts: np.ndarray | None = None,
+        size: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return scaled patches, ``(B, R, Q, C, P, P)`` float32, and their rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (B,)
+            Which images.
+        starts, size : ignored
+            Images are taken whole.
+        """
+        chosen = self.chosen[rows]
+        values = self.images[chosen].astype(np.float64)
+        values -= self.mean[chosen][:, None]
+        values /= self.deviation[chosen][:, None]
+        np.clip(values, -LIMIT, LIMIT, out=values)
+        return self.grid.cut(values.astype(np.float32)).copy(), self.lengths[rows]
+
+
+def pixels(images: np.ndarray) -> Sequences:
+    """Return each image as a sequence of its pixels, of which scalings take moments."""
+    n_samples, height, width, n_channels = images.shape
+    flat = images.reshape(n_samples, height * width, n_channels)
+    return Sequences(flat, np.full(n_samples, height * width), "array")
+
+
+def read_images(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
+    """Read `X` and note its size on `estimator`.
+
+    Sets ``n_features_in_``, ``n_channels_in_`` and ``image_shape_`` if `reset`, else
+    compares with them.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Named in messages; keeps the size.
+    X : array or list of arrays
+        Three- or four-dimensional.
+    reset : bool
+        Whether this is a fit.
+
+    Returns
+    -------
+    ndarray of shape (n, height, width, C)
+        A view of `X` where it is an array.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `X` cannot be read, with what came and what is accepted.
+    """
+    is_array = hasattr(X, "shape") or hasattr(X, "__array__")
+    if not is_array and (
+        not hasattr(X, "__len__") or isinstance(X, str | bytes | Mapping | Set)
+    ):
+        raise TypeError(f"X is of the type {type(X).__name__}. {FORMS}")
+    images = check_array(
+        _stack(X),
+        estimator=estimator,
+        input_name="X",
+        dtype="numeric",
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite=False,  # below, in pieces that suit memmaps
+    )
+    if images.ndim == 2:
+        n_pixels = images.shape[1]
+        side = math.isqrt(n_pixels)
+        example = f"{side}, {side}" if side**2 == n_pixels else "height, width"
+        raise ValueError(
+            f"Expected images, got a 2D array of shape {images.shape}. If its rows are "
+            f"flattened images, give them their shape: X.reshape(-1, {example}). A "
+            "single image of height and width is X[np.newaxis]."
+        )
+    if images.ndim not in (3, 4):
+        raise ValueError(f"X has the shape {images.shape}. {FORMS}")
+    if images.ndim == 4 and images.shape[1] <= 4 < images.shape[3]:
+        raise ValueError(
+            f"X has the shape {images.shape}: its channels seem to come first. "
+            "Put them last: X.transpose(0, 2, 3, 1)."
+        )
+    if 0 in images.shape:
+        raise ValueError(f"X has images without pixels: its shape is {images.shape}.")
+    images = images.reshape(*images.shape[:3], -1)
+    _note_shape(estimator, images.shape[1:], reset)
+    _check_finite(images)
+    return images
+
+
+def _stack(X: Any) -> Any:
+    """Return a list of images as one array; refuse those of different sizes."""
+    is_list = isinstance(X, list | tuple)
+    is_list |= isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
+    if not is_list:
+        return X
+    try:
+        images = [np.asarray(image) for image in X]
+    except ValueError as error:
+        raise ValueError(f"X cannot be read as a list of images: {error}") from None
+    shapes = [image.shape for image in images]
+    for i, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"X[{i}] has the shape {shape}, but X[0] has {shapes[0]}: all images "
+                "need one size. Crop or resize them first, for instance with "
+                "skimage.transform.resize."
+            )
+    return np.stack(images) if images else np.empty((0, 1, 1))
+
+
+def _note_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
+    """Set or compare height, width and channels."""
+    if reset:
+        estimator.image_shape_ = shape
+        estimator.n_channels_in_ = estimator.n_features_in_ = shape[2]
+    elif shape != estimator.image_shape_:
+        given, expected = (
+            " x ".join(map(str, s)) for s in (shape, estimator.image_shape_)
+        )
+        raise ValueError(
+            f"X has images of height x width x channels {given}, but "
+            f"{type(estimator).__name__} is expecting {expected} as in fit."
+        )
+
+
+def _check_finite(images: np.ndarray) -> None:
+    if images.dtype.kind != "f":
+        return
+    limit = min(FLOAT32_MAX, float(np.finfo(images.dtype).max))
+    n_images = max(1, CHUNK // images[0].size)
+    for start in range(0, len(images), n_images):
+        piece = images[start : start + n_images]
+        fine = (np.abs(piece) <= limit).all((1, 2, 3))  # False for NaN
+        if not fine.all():
+            bad = piece[fine.argmin()]
+            what = (
+                "NaN"
+                if np.isnan(bad).any()
+                else "infinity or a value too large for dtype('float32')"
+            )
+            raise ValueError(
+                f"Input X contains {what}, first in sample {start + fine.argmin()}."
+            )

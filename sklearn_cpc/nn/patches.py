@@ -1,0 +1,150 @@
+"""Encoders of image patches: each patch by itself to one latent.
+
+A patch encoder is a module with the call ``(N, C, P, P) -> (N, D)`` without batch
+statistics. It may also have a method ``layers(x)`` that returns one vector for
+every layer, the latents last.
+
+To add one: write the class and give it a name in `PATCH_ENCODERS`.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .encoders import low_precision
+
+# Layer norm over very few channels leaves nothing: of a single one, always 0.
+MIN_WIDTH = 8
+
+
+class PatchConv(nn.Module):
+    """A convolution, layer norm over the channels of each pixel, and a ReLU.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels of the input and of the output.
+    kernel_size : int
+        Side of the kernel.
+    stride : int, default=1
+        Input pixels for each output pixel.
+    padding : int, default=0
+        Zeros around the patch.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel_size: int, stride: int = 1, padding: int = 0
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(n_in, n_out, kernel_size, stride, padding)
+        self.norm = nn.LayerNorm(n_out)
+
+    def forward(self, h: Tensor) -> Tensor:  # (N, C, P, P) -> (N, D, P', P')
+        with low_precision(h.device.type, n_channels=h.shape[1]):
+            h = self.conv(h)
+        return F.relu(self.norm(h.movedim(1, -1))).movedim(-1, 1)
+
+
+class ConvPatchEncoder(nn.Module):
+    """Small convolutional net: halves a patch until 3 pixels or fewer are left.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of the images.
+    latent_size : int
+        Size of the latents; the layers before are narrower.
+    patch_size : int
+        Side of a patch, in pixels. From 16 on, the first layer halves it, too.
+    """
+
+    def __init__(self, n_channels: int, latent_size: int, patch_size: int) -> None:
+        super().__init__()
+        stride = 1 if patch_size < 16 else 2
+        side, width = -(-patch_size // stride), max(MIN_WIDTH, latent_size // 4)
+        convolutions = [PatchConv(n_channels, width, 3, stride, padding=1)]
+        while side > 3:
+            n_in, width = width, max(MIN_WIDTH, latent_size // 2)
+            convolutions.append(PatchConv(n_in, width, 3, stride=2, padding=1))
+            side = -(-side // 2)
+        convolutions.append(PatchConv(width, latent_size, side))
+        self.convolutions = nn.ModuleList(convolutions)
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Return the output of every convolution, its mean over the patch.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, C, P, P)
+            Patches.
+
+        Returns
+        -------
+        list of Tensor
+            Shapes (N, D_i), the latents last.
+        """
+        outputs = []
+        for conv in self.convolutions:
+            x = conv(x)
+            outputs.append(x.mean((2, 3)))
+        return outputs
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, P, P) -> (N, D)
+        for conv in self.convolutions:
+            x = conv(x)
+        return x.flatten(1)
+
+
+class GridEncoder(nn.Module):
+    """A patch encoder for whole grids of patches.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        ``(N, C, P, P) -> (N, D)``.
+    n_overlapping : int
+        Rows of the grid that share pixels with a row, itself included.
+    latent_size : int
+        Size of the latents, D.
+    """
+
+    downsampling = 1
+    n_updates = 300  # what max_epochs="auto" aims at
+
+    def __init__(
+        self, encoder: nn.Module, n_overlapping: int, latent_size: int
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.receptive_field = n_overlapping
+        self.skip_steps = n_overlapping - 1
+        self.latent_size = latent_size
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Return the output of every layer, if the encoder has such a method.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, R, Q, C, P, P)
+            R rows and Q columns of patches.
+
+        Returns
+        -------
+        list of Tensor
+            Shapes (B, R, Q, D_i), the latents last.
+        """
+        encoder: Any = self.encoder
+        patches = x.flatten(0, 2)
+        outputs = (
+            encoder.layers(patches)
+            if hasattr(encoder, "layers")
+            else [encoder(patches)]
+        )
+        return [h.unflatten(0, x.shape[:3]) for h in outputs]
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, R, Q, C, P, P) -> (B, R, Q, D)
+        return self.encoder(x.flatten(0, 2)).unflatten(0, x.shape[:3])
+
+
+PATCH_ENCODERS = {"conv": ConvPatchEncoder}
