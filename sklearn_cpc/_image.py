@@ -103,9 +103,13 @@ class CPCImageTransformer(BaseCPC):
     n_iter_no_change : int, default=10
         Epochs without a rise before stopping.
     callbacks : list of skorch callbacks or None, default=None
-        Run along with the training, such as ``skorch.callbacks.Checkpoint``.
+        Run along with the training, such as `sklearn_cpc.Checkpoint`.
     accelerator : accelerate.Accelerator or None, default=None
-        Takes over device, precision and the backward pass, in one process.
+        Takes over device and precision. With several processes, started by
+        ``torchrun`` or ``accelerate launch``, each trains on a part of every batch
+        and all end with the same weights, those of one process but for rounding.
+        With gradient accumulation a process goes through its part in that many
+        steps, each with negatives of its own.
     device : str, default="auto"
         "auto" is CUDA, then MPS, then the CPU; or any torch device.
     precision : {"float32", "bf16"}, default="float32"
@@ -116,9 +120,9 @@ class CPCImageTransformer(BaseCPC):
     warm_start : bool, default=False
         Whether `fit` goes on with the fitted model, with its scaling as it was, for
         `max_epochs` more: without `early_stopping`, exactly where a longer fit
-        would be.
+        would be. Pickles and files then hold the state of the optimizer, too.
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, batches, augmentation, negatives and the validation
+        Determines initial weights, batches, crops, negatives and the validation
         part. With an int, results are equal bit by bit on one device with the
         same number of threads. No global generator is used.
     verbose : int, default=0
@@ -209,6 +213,14 @@ class CPCImageTransformer(BaseCPC):
         "n_regions": [Interval(Integral, 1, None, closed="left")],
         "scaling": [StrOptions(set(SCALINGS) - {None}), None],
     }
+    _fitted_types: ClassVar[dict[str, Any]] = {
+        **BaseCPC._fitted_types,
+        "image_shape_": tuple,
+        "grid_shape_": tuple,
+        "patch_size_": int,
+        "patch_stride_": int,
+        "_scaling": tuple(SCALINGS.values()),
+    }
     _step_name = "rows of patches"
     _more_steps = "larger images, or a smaller patch_size or patch_stride"
 
@@ -284,19 +296,19 @@ class CPCImageTransformer(BaseCPC):
     def _read(self, X: Any, reset: bool, update: bool = False) -> Patches:
         """Read images; their grid is set on `reset`, scaling also on `update`."""
         images = read_images(self, X, reset=reset)
+        height, width, _ = self.image_shape_
         if reset:
-            height, width, _ = self.image_shape_
             grid = Grid.of(height, width, self.patch_size, self.patch_stride)
-            self._grid = grid
             self.grid_shape_ = grid.n_rows, grid.n_columns
             self.patch_size_, self.patch_stride_ = grid.patch_size, grid.stride
+        grid = Grid.of(height, width, self.patch_size_, self.patch_stride_)
         if reset or update:
             scaling = (
                 SCALINGS[self.scaling]() if reset else copy.deepcopy(self._scaling)
             )
             scaling.partial_fit(pixels(images))
             self._scaling = scaling
-        return Patches.of(images, self._scaling, self._grid)
+        return Patches.of(images, self._scaling, grid)
 
     def _build_encoder(
         self, source: Patches, generator: torch.Generator
@@ -310,8 +322,7 @@ class CPCImageTransformer(BaseCPC):
         else:
             make, latent_size = PATCH_ENCODERS[self.encoder], self.latent_size
             encoder = build(
-                lambda: make(self.n_channels_in_, latent_size, grid.patch_size),
-                generator,
+                make, generator, (self.n_channels_in_, latent_size, grid.patch_size)
             )
         return GridEncoder(encoder, grid.n_overlapping, latent_size)
 

@@ -15,11 +15,10 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from . import nn
 from ._fitting import make_net, net_attributes
 from ._persistence import ModelFileError, dump, load, read_file, write_file
+from ._recipes import public, recipe, remake
 from ._runtime import available_device
-from .nn.initialization import outline
 from .training.state import net_state, restore
 
 # Parameters that belong to a process, not to a model.
@@ -32,8 +31,6 @@ CONTENT = {
     "architecture": dict,
     "fitted": dict,
 }
-# Numbers that give a model its shape are smaller, or a file is not ours.
-LARGEST = 2**31
 
 
 class Saving(BaseEstimator):
@@ -196,15 +193,13 @@ class Saving(BaseEstimator):
 
     def _fitted_content(self) -> dict[str, Any]:
         """Return what is saved of the fitted attributes."""
-        net, own = self.net_, self._own_parts()
+        net = self.net_
         loss = net.criterion_
         options = set(inspect.signature(type(loss)).parameters) - {"generator"}
         return {
             "model": type(net.module_).__name__,
             "parts": {
-                name: (type(part).__name__, *part.arguments)
-                for name, part in net.module_.named_children()
-                if name not in own
+                name: recipe(part, name) for name, part in net.module_.named_children()
             },
             "loss": (
                 type(loss).__name__,
@@ -224,17 +219,15 @@ class Saving(BaseEstimator):
                 raise ValueError(f"{name} is missing or of another type")
         if unknown := attributes.keys() - self._fitted_types.keys():
             raise ValueError(f"{sorted(unknown)} are not known to this release")
-        own = {name: copy.deepcopy(part) for name, part in self._own_parts().items()}
-        made = {name: _outline(*part) for name, part in content["parts"].items()}
-        model: Any = _public(content["model"])(**own, **made)
-        wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+        own = self._own_parts()
+        parts = {name: remake(part, own) for name, part in content["parts"].items()}
+        model: Any = public(content["model"])(**parts)
         weights = content["net"]["weights"]
-        if wanted != {name: tensor.shape for name, tensor in weights.items()}:
+        if _outlines(model.state_dict()) != _outlines(weights):
             raise ValueError("the weights do not suit the model")
-        for part in made.values():
-            part.to_empty(device="cpu")
+        model.load_state_dict(weights, assign=True)
         kind, options = content["loss"]
-        loss: Any = _public(kind)(**options, generator=torch.Generator())
+        loss: Any = public(kind)(**options, generator=torch.Generator())
         net = make_net(self, model, loss, available_device(self.device))
         restore(net, content["net"])
         self.__dict__.update(attributes, **net_attributes(net))
@@ -252,19 +245,5 @@ def _plain(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     return plain, other
 
 
-def _public(name: str) -> type[torch.nn.Module]:
-    """Return the class of a part of a model; nothing else can be named in a file."""
-    part = getattr(nn, name) if name in nn.__all__ else None
-    if not (inspect.isclass(part) and issubclass(part, torch.nn.Module)):
-        raise ValueError(f"{name!r} is no part of a model")
-    return part
-
-
-def _outline(name: str, *arguments: Any) -> torch.nn.Module:
-    """Make a part of a model without memory."""
-    for value in arguments:
-        if not isinstance(value, str | int | float) or not (
-            isinstance(value, str) or abs(value) < LARGEST
-        ):
-            raise ValueError(f"{name} cannot have the argument {value!r}")
-    return outline(_public(name), arguments)
+def _outlines(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}

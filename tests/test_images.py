@@ -1,5 +1,6 @@
 """Images: what is read, how it is cut, and what the features depend on."""
 
+import pickle
 import re
 import warnings
 
@@ -90,16 +91,17 @@ def test_forms_and_types_give_equal_features():
 def test_scaling_takes_off_the_statistics_of_the_training_pixels():
     images = RNG.integers(0, 256, (10, 16, 16, 2), dtype=np.uint8)
     estimator = cpc().fit(images)
-    patches, _ = estimator._read_fitted(images).batch(np.arange(10))
+    source = estimator._read_fitted(images)
+    patches, _ = source.batch(np.arange(10))
     scaled = (images - images.mean((0, 1, 2))) / images.std((0, 1, 2))
-    np.testing.assert_allclose(patches, estimator._grid.cut(scaled), atol=1e-5)
+    np.testing.assert_allclose(patches, source.grid.cut(scaled), atol=1e-5)
     brighter = (0.5 * images + 40).astype(np.float64)
     by_image = cpc(scaling="sample").fit(images)
     np.testing.assert_allclose(
         by_image.transform(brighter), by_image.transform(images), atol=1e-4
     )
     raw, _ = cpc(scaling=None).fit(images)._read_fitted(images).batch(np.arange(10))
-    np.testing.assert_allclose(raw, estimator._grid.cut(images), atol=1e-5)
+    np.testing.assert_allclose(raw, source.grid.cut(images), atol=1e-5)
 
 
 def with_value(value):
@@ -378,3 +380,35 @@ def test_bf16_trains():
         warnings.simplefilter("error")
         features = cpc(precision="bf16").fit_transform(X)
     assert np.isfinite(features).all()
+
+
+# ---- files
+
+
+OWN_ENCODER = nn.Sequential(nn.Flatten(), nn.Linear(2 * 4 * 4, 6))
+
+
+@pytest.mark.parametrize(
+    ("options", "own"),
+    [
+        ({}, {}),
+        ({"directions": 1, "context": "attention", "scaling": "sample"}, {}),
+        ({"patch_size": 4}, {"encoder": OWN_ENCODER}),
+        ({}, {"context": nn.Linear(4, 5)}),
+    ],
+)
+def test_a_file_or_a_pickle_has_the_same_features(tmp_path, options, own):
+    fitted = cpc(**options, **own).fit(X)
+    fitted.save(tmp_path / "model")
+    loaded = CPCImageTransformer.load(tmp_path / "model", **own)
+    pickled = pickle.loads(pickle.dumps(fitted))
+    for copy in (loaded, pickled):
+        np.testing.assert_array_equal(copy.transform(X), fitted.transform(X))
+        np.testing.assert_array_equal(
+            copy.transform_steps(X), fitted.transform_steps(X)
+        )
+        assert copy.score(X) == fitted.score(X)
+        assert copy.grid_shape_ == fitted.grid_shape_
+    for name in own:
+        with pytest.raises(ValueError, match=f"only the weights of your own {name}"):
+            CPCImageTransformer.load(tmp_path / "model")

@@ -5,7 +5,7 @@ column is then a sequence of patches like any other.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -37,8 +37,11 @@ class RowContext(nn.Module):
         `sklearn_cpc.nn.contexts`.
     """
 
+    made_of = ("latent_size", "context")
+
     def __init__(self, latent_size: int, context: nn.Module) -> None:
         super().__init__()
+        self.latent_size = latent_size
         self.mix = nn.Conv1d(
             latent_size,
             latent_size,
@@ -65,7 +68,9 @@ class GridContext(nn.Module):
         For the directions down, and then each a quarter turn further.
     """
 
-    def __init__(self, contexts: list[nn.Module]) -> None:
+    made_of = ("contexts",)
+
+    def __init__(self, contexts: Iterable[nn.Module]) -> None:
         super().__init__()
         self.contexts = nn.ModuleList(contexts)
 
@@ -150,9 +155,7 @@ class GridCPC(CPC):
             along = (
                 copy.deepcopy(context)
                 if isinstance(context, nn.Module)
-                else build(
-                    lambda: CONTEXTS[context](latent_size, context_size), generator
-                )
+                else build(CONTEXTS[context], generator, (latent_size, context_size))
             )
             mixing = build(lambda: RowContext(latent_size, nn.Identity()), generator)
             mixing.context = along
@@ -161,8 +164,9 @@ class GridCPC(CPC):
         contexts = [row_context() for _ in range(directions)]
         predictors = [
             build(
-                lambda: LinearPredictor(context_size, latent_size, prediction_steps),
+                LinearPredictor,
                 generator,
+                (context_size, latent_size, prediction_steps),
             )
             for _ in range(directions)
         ]

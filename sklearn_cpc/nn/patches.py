@@ -109,6 +109,7 @@ class GridEncoder(nn.Module):
         Size of the latents, D.
     """
 
+    made_of = ("encoder", "n_overlapping", "latent_size")
     downsampling = 1
     n_updates = 300  # what max_epochs="auto" aims at
 
@@ -117,7 +118,7 @@ class GridEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.receptive_field = n_overlapping
+        self.n_overlapping = self.receptive_field = n_overlapping
         self.skip_steps = n_overlapping - 1
         self.latent_size = latent_size
 
