@@ -34,9 +34,10 @@ class CPCImageTransformer(BaseCPC):
     ----------
     patch_size : int or "auto", default="auto"
         Side of a patch, in pixels. "auto" is a quarter of the shorter side of the
-        images, an even number, which makes grids of about 7 x 7 patches.
+        images, an even number of at least 4.
     patch_stride : int or "auto", default="auto"
-        Pixels from a patch to the next one. "auto" is half of the patch.
+        Pixels from a patch to the next one. "auto" is half of the patch, which makes
+        grids of about 7 x 7 patches, or less in small images, for at least 5 x 5.
     directions : {1, 4}, default=4
         Whether to predict downwards only, or from all four sides, each with a context
         of its own.

@@ -15,9 +15,10 @@ FORMS = (
     "Pass an array of shape (n_samples, height, width) or (n_samples, height, width, "
     "n_channels), or a list of images of one size."
 )
-# What patch_size="auto" aims at, the paper's: patches of a quarter of the shorter side,
-# which half overlap, make 7 x 7 of them.
-PATCHES_PER_SIDE = 4
+# What "auto" aims at, the paper's: patches of a quarter of the shorter side, which half
+# overlap, make 7 x 7 of them. Patches of fewer than 4 pixels show too little, and with
+# fewer than 5 rows there is too little to predict.
+PATCHES_PER_SIDE, MIN_PATCH_SIZE, MIN_ROWS = 4, 4, 5
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,18 @@ class Grid:
         side = min(height, width)
         wanted = patch_size
         if patch_size == "auto":
-            patch_size = min(side, 2 * math.ceil(side / (2 * PATCHES_PER_SIDE)))
+            quarter = 2 * math.ceil(side / (2 * PATCHES_PER_SIDE))  # an even number
+            patch_size = min(max(quarter, MIN_PATCH_SIZE), max(1, side // 2))
         patch_size = int(patch_size)
         if patch_size > side:
             raise ValueError(
                 f"patch_size={wanted!r} does not fit into images of {height} x {width} "
                 f"pixels. Use patch_size='auto' or a number up to {side // 2}."
             )
-        step = max(1, patch_size // 2) if stride == "auto" else int(stride)
+        if stride == "auto":
+            largest = (side - patch_size) // (MIN_ROWS - 1)
+            stride = max(1, min(patch_size // 2, largest))
+        step = int(stride)
         if step > patch_size:
             raise ValueError(
                 f"patch_stride={step} is larger than patch_size={patch_size}: pixels "

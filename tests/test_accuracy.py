@@ -22,3 +22,15 @@ def test_japanese_vowels():
     few = [np.mean(result["few_labels"]) for result in (raw, untrained, trained)]
     assert few[2] > max(few[:2])
     assert max(trained["fit_seconds"]) < 30
+
+
+@pytest.mark.slow
+def test_images():
+    benchmark = runpy.run_path(str(BENCHMARK.parent / "bench_images.py"))
+    parts = benchmark["digits"]()
+    raw, untrained, trained = (
+        benchmark["evaluate"](name, 0, *parts) for name in benchmark["METHODS"]
+    )
+    few = [np.mean(result["few_labels"]) for result in (raw, untrained, trained)]
+    assert few[2] > max(few[:2]) + 0.01
+    assert trained["all_labels"] >= 0.98

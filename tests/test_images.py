@@ -26,20 +26,20 @@ def cpc(**options):
 
 
 @pytest.mark.parametrize(
-    ("size", "patch_size", "grid"),
+    ("size", "patch_size", "stride", "grid"),
     [
-        ((256, 256), 64, (7, 7)),  # the paper's
-        ((28, 28), 8, (6, 6)),
-        ((8, 8), 2, (7, 7)),
-        ((32, 64), 8, (7, 15)),
-        ((3, 3), 2, (2, 2)),
+        ((256, 256), 64, 32, (7, 7)),  # the paper's
+        ((28, 28), 8, 4, (6, 6)),
+        ((32, 64), 8, 4, (7, 15)),
+        ((8, 8), 4, 1, (5, 5)),
+        ((3, 3), 1, 1, (3, 3)),
     ],
 )
-def test_auto_aims_at_the_grid_of_the_paper(size, patch_size, grid):
+def test_auto_aims_at_the_grid_of_the_paper(size, patch_size, stride, grid):
     images = RNG.normal(size=(2, *size))
     estimator = cpc(max_epochs=0).fit(images)
     assert estimator.patch_size_ == patch_size
-    assert estimator.patch_stride_ == patch_size // 2
+    assert estimator.patch_stride_ == stride
     assert estimator.grid_shape_ == grid
     assert estimator.image_shape_ == (*size, 1)
 

@@ -21,14 +21,14 @@ from sklearn.utils import estimator_checks
 from sklearn_cpc import CPCImageTransformer
 
 RNG = np.random.default_rng(0)
-SMALL = {"latent_size": 8, "context_size": 8, "max_epochs": 2, "batch_size": 12}
+SMALL = {"latent_size": 8, "context_size": 8, "max_epochs": 2, "batch_size": 8}
 
 # name: (estimator, samples: an array or a list, what fit must refuse)
 CASES = {
     "images": (
         CPCImageTransformer(**SMALL, random_state=0),
-        RNG.integers(0, 256, (24, 16, 20), dtype=np.uint8),
-        np.full((24, 16, 20), np.nan),
+        RNG.integers(0, 256, (16, 12, 14), dtype=np.uint8),
+        np.full((16, 12, 14), np.nan),
     ),
     "images, colour, one direction": (
         CPCImageTransformer(
@@ -38,17 +38,17 @@ CASES = {
             augmentation=("crop", "flip", "grey"),
             early_stopping=True,
         ),
-        RNG.normal(size=(24, 16, 16, 3)),
-        RNG.normal(size=(24, 768)),
+        RNG.normal(size=(16, 12, 12, 3)),
+        RNG.normal(size=(16, 432)),
     ),
     "images, a list": (
         CPCImageTransformer(**SMALL, random_state=0),
-        list(RNG.normal(size=(24, 16, 16))),
-        [np.zeros((16, 16)), np.zeros((16, 20))],
+        list(RNG.normal(size=(16, 12, 12))),
+        [np.zeros((12, 12)), np.zeros((12, 14))],
     ),
 }
 METHODS = ("transform", "transform_steps", "score_samples")
-Y = np.arange(24) % 2
+Y = np.arange(16) % 2
 
 
 def take(X, rows):
@@ -138,7 +138,7 @@ def test_a_second_fit_is_the_first(case):
     estimator, X, _ = case
     first = estimator.fit(X).transform(X)
     np.testing.assert_array_equal(estimator.fit(X).transform(X), first)
-    other = clone(estimator).fit(take(X, range(12)))  # forgets what came before
+    other = clone(estimator).fit(take(X, range(8)))  # forgets what came before
     np.testing.assert_array_equal(other.fit(X).transform(X), first)
     np.testing.assert_array_equal(clone(estimator).fit_transform(X), first)
 
@@ -277,8 +277,8 @@ def test_untrained_and_global_generators(case):
 def test_pipelines_unions_and_searches(case):
     estimator, X, _ = case
     pipe = make_pipeline(estimator, StandardScaler(), LogisticRegression())
-    assert pipe.fit(X, Y).predict(X).shape == (24,)
-    assert make_union(estimator).fit(X).transform(X).shape[0] == 24
+    assert pipe.fit(X, Y).predict(X).shape == (16,)
+    assert make_union(estimator).fit(X).transform(X).shape[0] == 16
     assert cross_val_score(pipe, X, Y, cv=2).shape == (2,)
     search = GridSearchCV(estimator, {"context": ["gru", "conv"]}, cv=2).fit(X)
     assert np.isfinite(search.best_score_)
