@@ -123,7 +123,7 @@ class CPCImageTransformer(BaseCPC):
         `max_epochs` more: without `early_stopping`, exactly where a longer fit
         would be. Pickles and files then hold the state of the optimizer, too.
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, batches, crops, negatives and the validation
+        Determines initial weights, batches, augmentation, negatives and the validation
         part. With an int, results are equal bit by bit on one device with the
         same number of threads. No global generator is used.
     verbose : int, default=0
