@@ -41,7 +41,17 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     net_: CPCNet
     _rng: np.random.Generator
-    _scaling: Any
+
+    # Parameters that give a model its shape, what a step of the input is called, and
+    # the updates that max_epochs="auto" aims at: small sets need updates, not epochs.
+    _shaping: ClassVar[tuple[str, ...]] = (
+        "context",
+        "latent_size",
+        "context_size",
+        "prediction_steps",
+    )
+    _steps: ClassVar[str] = "time steps"
+    _n_updates: ClassVar[int] = 200
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "context": [StrOptions(set(CONTEXTS)), torch.nn.Module],
@@ -63,6 +73,11 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "features": [StrOptions(set(FEATURES))],
         "pooling": [StrOptions(set(POOLINGS)), tuple, list],
+        "crop_length": [
+            StrOptions({"auto"}),
+            Interval(Integral, 2, None, closed="left"),
+            None,
+        ],
         "max_epochs": [
             StrOptions({"auto"}),
             Interval(Integral, 0, None, closed="left"),
@@ -301,7 +316,7 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _nothing_to_predict(self, row: int, length: int) -> str:
         first = self.net_.criterion_.skip_steps + 1
         return (
-            f"Sample {row} of X has {length} time steps: nothing to predict. A score "
+            f"Sample {row} of X has {length} {self._steps}: nothing to predict. A score "
             f"needs more than {first * self.downsampling_}."
         )
 

@@ -25,19 +25,11 @@ from .training.net import CPCNet
 from .training.scores import reference_latents
 from .training.validation import Validation
 
-# What max_epochs="auto" aims at: small sets need updates, not epochs.
-N_UPDATES, MAX_EPOCHS = 200, 100
+# What max_epochs="auto" gives at most; it aims at the updates that the class asks for.
+MAX_EPOCHS = 100
 # What "auto" is for prediction_steps and skip_steps, where sequences are long
 # enough. The nearest latents share most of their input with the context.
 PREDICTION_STEPS, SKIP_STEPS = 8, 3
-# Parameters that give a model its shape.
-ARCHITECTURE = (
-    "encoder",
-    "context",
-    "latent_size",
-    "context_size",
-    "prediction_steps",
-)
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
 
@@ -83,11 +75,11 @@ def fit_model(
     batches, held_out = _batches(cpc, net, rng, source, groups)
     max_epochs = 1 if fit_data is None else cpc.max_epochs
     if max_epochs == "auto":
-        max_epochs = min(-(-N_UPDATES // len(batches)), MAX_EPOCHS)
+        max_epochs = min(-(-cpc._n_updates // len(batches)), MAX_EPOCHS)
 
     def fitted_attributes(net: CPCNet) -> dict[str, Any]:
         return {
-            "_architecture": {name: getattr(cpc, name) for name in ARCHITECTURE},
+            "_architecture": {name: getattr(cpc, name) for name in cpc._shaping},
             "_rng": rng,
             **_fitted_attributes(cpc, net, batches),
         }
@@ -131,7 +123,7 @@ def new_net(
     n_timesteps = longest_window(cpc.crop_length, encoder, source)
     n_latents = -(-n_timesteps // downsampling)
     latent_size, context_size = cpc.latent_size, cpc.context_size
-    if encoder is cpc.encoder:  # the user's own stays as it is
+    if encoder is getattr(cpc, "encoder", None):  # the user's own stays as it is
         encoder = copy.deepcopy(encoder).cpu()
         latent_size = output_size(
             encoder, "encoder", cpc.n_channels_in_, n_timesteps, downsampling
@@ -346,11 +338,12 @@ def _steps_to_predict(cpc: Any, n_latents: int, n_timesteps: int) -> tuple[int, 
     if n_possible >= n_wanted:
         automatic = min(PREDICTION_STEPS, n_possible)
         return skip_steps, automatic if n_ahead == "auto" else n_ahead
-    table = ", n_features = 1" if cpc.n_features_in_ == n_timesteps == 1 else ""
+    n_features = getattr(cpc, "n_features_in_", None)
+    table = ", n_features = 1" if n_features == n_timesteps == 1 else ""
     raise ValueError(
         f"prediction_steps={n_ahead!r} with skip_steps={cpc.skip_steps!r} needs at "
         f"least {n_wanted + 1 + skip_steps} latent steps, but the longest training "
-        f"window gives {n_latents} ({n_timesteps} time steps{table}). Use "
+        f"window gives {n_latents} ({n_timesteps} {cpc._steps}{table}). Use "
         + (f"prediction_steps <= {n_possible}, " if n_possible > 0 else "")
         + "longer sequences, or an encoder with smaller strides."
     )

@@ -1,14 +1,13 @@
 """The estimator for time series, sensor data and audio."""
 
 import copy
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from ._base import BaseCPC
-from ._compat import Interval, StrOptions
+from ._compat import StrOptions
 from ._fitting import longest_window
 from ._inputs import read_sequences
 from ._scaling import SCALINGS, ScaledSequences
@@ -182,12 +181,9 @@ class CPCTransformer(BaseCPC):
         "scaling": [StrOptions(set(SCALINGS) - {None}), None],
         "nan_policy": [StrOptions({"raise", "mask"})],
         "channels_first": ["boolean"],
-        "crop_length": [
-            StrOptions({"auto"}),
-            Interval(Integral, 2, None, closed="left"),
-            None,
-        ],
     }
+    _shaping = ("encoder", *BaseCPC._shaping)
+    _scaling: Any
 
     def __init__(
         self,

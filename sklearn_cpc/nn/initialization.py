@@ -47,6 +47,8 @@ def initialize(module: nn.Module, generator: torch.Generator | None) -> None:
             case nn.GRU() | nn.LSTM():
                 for weight in layer.parameters():
                     uniform(weight, layer.hidden_size)
+            case nn.Embedding():
+                nn.init.normal_(layer.weight, generator=generator)
             case nn.LayerNorm():
                 nn.init.ones_(layer.weight)
                 nn.init.zeros_(layer.bias)
