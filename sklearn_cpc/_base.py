@@ -42,16 +42,22 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     net_: CPCNet
     _rng: np.random.Generator
 
-    # Parameters that give a model its shape, what a step of the input is called, and
-    # the updates that max_epochs="auto" aims at: small sets need updates, not epochs.
+    # Parameters that give a model its shape.
     _shaping: ClassVar[tuple[str, ...]] = (
         "context",
         "latent_size",
         "context_size",
         "prediction_steps",
     )
+    # What "auto" aims at: small sets need updates, not epochs, and the nearest latents
+    # share most of their input with the context.
+    _automatic: ClassVar[dict[str, int]] = {
+        "updates": 200,
+        "prediction_steps": 8,
+        "skip_steps": 3,
+    }
+    # What a step of the input is called in messages.
     _steps: ClassVar[str] = "time steps"
-    _n_updates: ClassVar[int] = 200
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "context": [StrOptions(set(CONTEXTS)), torch.nn.Module],

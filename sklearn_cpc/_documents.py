@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 # Ids that no token has; id 0 fills up what is shorter.
 UNKNOWN, N_RESERVED = 1, 2
+N_BYTES = 256
 # A sentence ends after . ! ? or an ellipsis before white space, after the full
 # stops of East Asian scripts, and where a paragraph ends.
 SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n\s*\n")  # noqa: RUF001
@@ -237,16 +238,36 @@ def splitter(tokenizer: Any) -> Callable[[str], list[str]]:
     if tokenizer == "word":
         return CountVectorizer(lowercase=False).build_analyzer()
     if callable(tokenizer):
-        return tokenizer
+        return _checked(tokenizer)
     encode = import_tokenizers().Tokenizer.from_str(tokenizer)
     encode.no_padding()
     encode.no_truncation()
     return lambda text: encode.encode(text, add_special_tokens=False).tokens
 
 
+def _checked(tokenizer: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
+    def split(text: str) -> list[str]:
+        tokens = tokenizer(text)
+        if not isinstance(tokens, list | tuple) or not all(
+            isinstance(token, str) for token in tokens
+        ):
+            raise TypeError(
+                "A callable tokenizer must return a list of str, but it returned "
+                f"{tokens!r:.80} for {text!r:.40}."
+            )
+        return list(tokens)
+
+    return split
+
+
 def train_byte_pairs(texts: list[str], size: int) -> tuple[str, list[str]]:
     """Train a byte-level BPE and return its JSON and its tokens, by their ids."""
     tokenizers = import_tokenizers()
+    if size < N_BYTES:
+        raise ValueError(
+            f"vocabulary_size={size} is less than the {N_BYTES} bytes that a "
+            "byte-level BPE begins with. Use a larger one, or tokenizer='word'."
+        )
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.pre_tokenizer = byte_level

@@ -25,11 +25,8 @@ from .training.net import CPCNet
 from .training.scores import reference_latents
 from .training.validation import Validation
 
-# What max_epochs="auto" gives at most; it aims at the updates that the class asks for.
+# What max_epochs="auto" gives at most; see BaseCPC for what it aims at.
 MAX_EPOCHS = 100
-# What "auto" is for prediction_steps and skip_steps, where sequences are long
-# enough. The nearest latents share most of their input with the context.
-PREDICTION_STEPS, SKIP_STEPS = 8, 3
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
 
@@ -75,7 +72,7 @@ def fit_model(
     batches, held_out = _batches(cpc, net, rng, source, groups)
     max_epochs = 1 if fit_data is None else cpc.max_epochs
     if max_epochs == "auto":
-        max_epochs = min(-(-cpc._n_updates // len(batches)), MAX_EPOCHS)
+        max_epochs = min(-(-cpc._automatic["updates"] // len(batches)), MAX_EPOCHS)
 
     def fitted_attributes(net: CPCNet) -> dict[str, Any]:
         return {
@@ -333,10 +330,10 @@ def _steps_to_predict(cpc: Any, n_latents: int, n_timesteps: int) -> tuple[int, 
     n_wanted = 1 if n_ahead == "auto" else n_ahead
     if skip_steps == "auto":
         spare = n_latents - 1 - n_wanted
-        skip_steps = max(0, min(SKIP_STEPS, n_latents // 4, spare))
+        skip_steps = max(0, min(cpc._automatic["skip_steps"], n_latents // 4, spare))
     n_possible = n_latents - 1 - skip_steps
     if n_possible >= n_wanted:
-        automatic = min(PREDICTION_STEPS, n_possible)
+        automatic = min(cpc._automatic["prediction_steps"], n_possible)
         return skip_steps, automatic if n_ahead == "auto" else n_ahead
     n_features = getattr(cpc, "n_features_in_", None)
     table = ", n_features = 1" if n_features == n_timesteps == 1 else ""

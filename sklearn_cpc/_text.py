@@ -13,7 +13,155 @@ from .nn.tokens import TEXT_ENCODERS
 
 
 class CPCTextTransformer(BaseCPC):
-    """TODO"""
+    r"""Features of texts, learned without labels by predicting what comes next.
+
+    A text is a sequence of tokens, or of sentences. They are encoded into latents
+    :math:`z_t`; a context network summarises those up to :math:`t` as :math:`c_t`, and
+    learns to tell the true :math:`z_{t+k}` from latents of other positions, the
+    negatives. `transform` pools the activations of the trained model into one vector
+    for each text, for any classifier or regressor of scikit-learn.
+
+    Parameters
+    ----------
+    unit : {"token", "sentence"}, default="token"
+        What a step is. "token": tokens are embedded, and future tokens predicted; for
+        texts of any length. "sentence", the paper's: embeddings, a
+        convolution and the mean over its tokens encode a sentence, and future
+        sentences are predicted; for texts of many sentences.
+    tokenizer : {"bpe", "word"}, tokenizers.Tokenizer or callable, default="bpe"
+        "bpe": byte-level byte-pair encoding, trained by `fit`, which knows every
+        character; needs the extra ``text``. "word": the words of scikit-learn's
+        vectorizers, two letters or digits at least. A ready tokenizer of the library
+        `tokenizers`, without its special tokens. A function from a str to a list of
+        str.
+    vocabulary_size : int, default=8000
+        Largest number of tokens to know: those of the byte-pair encoding, at least
+        256, else the most frequent ones. All others are one unknown token.
+    lowercase : bool, default=False
+        Whether texts are lowercased before they are split into tokens.
+    context : {"gru", "lstm", "conv"} or torch.nn.Module, default="gru"
+        From latents to contexts. A module must map (B, T, D) to (B, T, H) and
+        look at the past only; `fit` works on a copy of it.
+    latent_size : int, default=128
+        Size of the embeddings, the latents and the encoder's layers.
+    context_size : int, default=128
+        Size of the contexts.
+    prediction_steps : int or "auto", default="auto"
+        Number of latents ahead to predict. "auto" is 3, or what fits.
+    skip_steps : int or "auto", default="auto"
+        Latents between the context and the first one to predict. "auto" is 0.
+    n_negatives : int or "all", default=128
+        Negatives that each positive is compared with; fewer where a batch has
+        fewer positions.
+    negatives : str, default="batch"
+        Where negatives are drawn from, never the positive itself: "batch", any
+        other position of the batch; "other_sequences"; "same_sequence";
+        "same_group", any other position of texts of the same group, as
+        passed to `fit`; "same_group_other_sequences".
+    temperature : float, default=0.1
+        Divides the cosine similarities before the softmax.
+    features : {"context", "latent", "both", "all"}, default="all"
+        Activations to return. "both" is latents and contexts, "all" adds every
+        layer of the encoder.
+    pooling : str or tuple of str, default=("mean", "max", "std")
+        How the activations of all steps become one vector: one or several of
+        "mean", "max", "min", "std" and "last".
+    crop_length : int, "auto" or None, default="auto"
+        Longest window, in steps, that one update sees of a text; longer texts are
+        cropped at random. "auto" is 48 tokens or 32 sentences, None takes whole texts.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training set. "auto" gives about 1500 updates in at most 100
+        epochs. 0 gives the untrained model, the control of an experiment.
+    batch_size : int, default=64
+        Texts, or windows of them, of one update.
+    lr : float, default=2e-3
+        Learning rate of AdamW, after a rise over the first 20 updates.
+    weight_decay : float, default=0.01
+        Weight decay of AdamW.
+    validation_fraction : float, default=0.1
+        Part of the texts, or of the groups, to validate on; used with
+        `early_stopping` only.
+    early_stopping : bool, default=False
+        Whether to stop when the score on the validation part no longer rises,
+        and return to the best weights.
+    n_iter_no_change : int, default=10
+        Epochs without a rise before stopping.
+    callbacks : list of skorch callbacks or None, default=None
+        Run along with the training, such as ``skorch.callbacks.Checkpoint``.
+    accelerator : accelerate.Accelerator or None, default=None
+        Takes over device, precision and the backward pass, in one process.
+    device : str, default="auto"
+        "auto" is CUDA, then MPS, then the CPU; or any torch device.
+    precision : {"float32", "bf16"}, default="float32"
+        Precision of the forward pass; the loss is always computed in float32.
+    n_jobs : int or None, default=None
+        Threads of torch during training and transforming, restored afterwards;
+        -1 is all cores, None leaves torch's own number.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the fitted model, with its vocabulary as it was, for
+        `max_epochs` more.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, batches, crops, negatives and the validation
+        part. With an int, results are equal bit by bit on one device with the
+        same number of threads. No global generator is used.
+    verbose : int, default=0
+        1 shows a bar over epochs with loss and contrastive accuracy.
+
+    Attributes
+    ----------
+    vocabulary_ : dict of str to int
+        The tokens that are known, and the row of the embedding of each. Row 0 is
+        padding, row 1 the unknown token.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the `sklearn_cpc.nn.CPC` model.
+    n_epochs_ : int
+        Number of epochs the model was trained.
+    loss_curve_ : list of float
+        InfoNCE of each epoch, in nats.
+    validation_scores_ : list of float
+        Score on the validation part after each epoch, with `early_stopping`.
+    downsampling_ : int
+        Steps for each latent: 1.
+    receptive_field_ : int
+        Steps that one latent depends on.
+    device_ : str
+        The device of the model.
+
+    See Also
+    --------
+    CPCTransformer : The same of time series.
+    sklearn.feature_extraction.text.TfidfVectorizer : Weighted counts of words.
+
+    Notes
+    -----
+    `X` is an iterable of str, as for scikit-learn's vectorizers: a list, an array, a
+    series of pandas or polars, a generator. A text without a token, such as the empty
+    one, is a single unknown token; it has features, but teaches nothing, like every
+    text of a single step.
+
+    A sentence ends after ``.``, ``!``, ``?`` or an ellipsis before white space, after
+    the full stops of East Asian scripts, and at an empty line. One of more than 64
+    tokens goes on as the next.
+
+    The features of a text do not depend on its padding or on other texts.
+
+    References
+    ----------
+    A. van den Oord, Y. Li, O. Vinyals (2018), Representation Learning with
+    Contrastive Predictive Coding, arXiv:1807.03748, section 3.3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris, load_wine
+    >>> from sklearn_cpc import CPCTextTransformer
+    >>> texts = load_iris().DESCR.split("\n\n") + load_wine().DESCR.split("\n\n")
+    >>> cpc = CPCTextTransformer(tokenizer="word", max_epochs=2, random_state=0)
+    >>> features = cpc.fit_transform(texts)
+    >>> features.shape == (len(texts), len(cpc.get_feature_names_out()))
+    True
+    >>> cpc.transform(["", "Unseen words, 東京, 😀"]).shape == features[:2].shape
+    True
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseCPC._parameter_constraints,
@@ -29,7 +177,11 @@ class CPCTextTransformer(BaseCPC):
         "lowercase",
         *BaseCPC._shaping,
     )
-    _n_updates = 2000
+    _automatic: ClassVar[dict[str, int]] = {
+        "updates": 1500,
+        "prediction_steps": 3,
+        "skip_steps": 0,
+    }
 
     def __init__(
         self,
@@ -37,7 +189,7 @@ class CPCTextTransformer(BaseCPC):
         unit="token",
         tokenizer="bpe",
         vocabulary_size=8000,
-        lowercase=True,
+        lowercase=False,
         context="gru",
         latent_size=128,
         context_size=128,
@@ -50,8 +202,8 @@ class CPCTextTransformer(BaseCPC):
         pooling=("mean", "max", "std"),
         crop_length="auto",
         max_epochs="auto",
-        batch_size=32,
-        lr=5e-4,
+        batch_size=64,
+        lr=2e-3,
         weight_decay=0.01,
         validation_fraction=0.1,
         early_stopping=False,

@@ -21,6 +21,7 @@ RULES = {
         "nn",
         "torch",
     },
+    "_text.py": {"_base", "_compat", "_documents", "nn", "torch"},
     "_base.py": {
         "_compat",
         "_fitting",
@@ -41,6 +42,7 @@ RULES = {
     },
     "_scaling.py": {"_inputs", "sklearn"},
     "_inputs.py": {"sklearn"},
+    "_documents.py": {"sklearn", "tokenizers"},
     "_diagnostics.py": {"metrics", "sklearn"},
     "metrics.py": {"sklearn"},
     "_runtime.py": {"torch", "joblib"},
@@ -48,7 +50,7 @@ RULES = {
     "datasets/*": {"datasets", "sklearn"},
     "training/*": {"nn", "training", "torch", "skorch", "tqdm"},
     "nn/*": {"nn", "torch"},
-    "__init__.py": {"_sequence"},
+    "__init__.py": {"_sequence", "_text"},
 }
 STANDARD = {
     "abc",
@@ -56,9 +58,12 @@ STANDARD = {
     "contextlib",
     "copy",
     "dataclasses",
+    "functools",
     "importlib",
     "math",
     "numbers",
+    "os",
+    "re",
     "typing",
     "warnings",
 }

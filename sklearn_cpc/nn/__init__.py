@@ -6,6 +6,7 @@ from .info_nce import info_nce
 from .loss import CPCLoss
 from .model import CPC
 from .predictors import LinearPredictor
+from .tokens import SentenceEncoder, TokenEncoder
 
 __all__ = [
     "CPC",
@@ -18,5 +19,7 @@ __all__ = [
     "GRUContext",
     "LSTMContext",
     "LinearPredictor",
+    "SentenceEncoder",
+    "TokenEncoder",
     "info_nce",
 ]

@@ -18,30 +18,28 @@ CHUNK = 2**10
 
 
 class TokenEncoder(ConvStack):
-    """Embeddings of tokens, then causal convolutions over the last few of them.
+    """Embeddings of tokens and a layer on top; a latent sees a single token.
+
+    With convolutions over several tokens, a context and its nearest targets would share
+    some, and the task would be solved by copying.
 
     Parameters
     ----------
     n_tokens : int
         Number of different ids.
     latent_size : int
-        Size of the embeddings, of every layer and of the latents.
+        Size of the embeddings and of the latents.
     """
 
-    kernel_sizes = ((1, 2, 3),)
+    crop_length = 48
 
     def __init__(self, n_tokens: int, latent_size: int) -> None:
-        super().__init__(
-            [
-                CausalConv(latent_size, latent_size, sizes[-latent_size:])
-                for sizes in self.kernel_sizes
-            ]
-        )
+        super().__init__([CausalConv(latent_size, latent_size, [1])])
         self.embedding = nn.Embedding(n_tokens, latent_size)
         self.layer_downsamplings.insert(0, 1)
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the embeddings and the output of every convolution.
+        """Return the embeddings and the latents.
 
         Parameters
         ----------
@@ -70,6 +68,7 @@ class SentenceEncoder(nn.Module):
         Size of the embeddings and of the latents.
     """
 
+    crop_length = 32
     downsampling = receptive_field = 1
     layer_downsamplings = (1, 1)
     kernel_size = 3
