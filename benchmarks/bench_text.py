@@ -1,6 +1,6 @@
-"""Linear probes of short texts: which source, and is a movie review positive?
+"""Linear probes of short texts: which source, and how a movie review judges.
 
-    python benchmarks/bench_text.py
+    python benchmarks/bench_text.py [n_seeds]
 
 23,703 snippets with sentiment values (10,605 movie reviews, 3,708 product reviews,
 5,190 editorials, 4,200 tweets) from the source distribution of vaderSentiment 3.3.2,
@@ -8,7 +8,7 @@ which comes from PyPI with pip, is checked by its SHA-256 and kept in the user's
 folder (C. J. Hutto, E. Gilbert (2014), VADER, ICWSM; the MIT licence).
 
 Two tasks: which of the four sources a snippet is from, and the sign of a movie
-review's sentiment (zeros left out). For each of five seeds a fifth of the texts,
+review's sentiment (zeros left out). For each of five seeds, or `n_seeds`, a fifth of the texts,
 stratified by source, is for testing. CPC is trained on all texts without labels and
 with its defaults. The columns:
 
@@ -21,10 +21,11 @@ with its defaults. The columns:
 The last three go through StandardScaler and LogisticRegression(C=0.01): their more than
 a thousand columns need more regularisation than the default. Few labels are drawn five
 times for each seed, with all classes among them. Architecture and defaults were chosen
-on a validation part of the training texts of seed 0. One thread. Writes JSON and a
-Markdown table to benchmarks/results.
+on a validation part of the training texts of seed 0. One thread. Writes JSON and
+tables to benchmarks/results.
 """
 
+import csv
 import hashlib
 import io
 import json
@@ -58,7 +59,7 @@ SOURCES = {
     "nytEditorialSnippets": 5_190,
     "tweets": 4_200,
 }
-SEEDS = range(5)
+N_SEEDS = 5
 N_LABELS = (10, 50, 200)
 N_DRAWS = 5
 
@@ -115,7 +116,9 @@ def evaluate(Z, classifier, tasks, seed):
             scores = []
             for _ in range(1 if n_labels == "all" else N_DRAWS):
                 rows = train if n_labels == "all" else few(y, train, n_labels, rng)
-                scores.append(classifier().fit(Z[rows], y[rows]).score(Z[test], y[test]))
+                scores.append(
+                    classifier().fit(Z[rows], y[rows]).score(Z[test], y[test])
+                )
             results[task][str(n_labels)] = scores
     return results
 
@@ -184,22 +187,35 @@ TASKS = {"source": "source, 4 classes", "sentiment": "movie sentiment, 2 classes
 
 
 def table(runs):
-    """Return the results as Markdown, mean and deviation over seeds."""
-    lines = [f"| task | labels | {' | '.join(COLUMNS)} |", "|---" * 6 + "|"]
+    """Return rows of cells, the names of the columns first: mean ± deviation."""
+    rows = [["task", "labels", *COLUMNS]]
     for task, title in TASKS.items():
         for n_labels in (*map(str, N_LABELS), "all"):
             cells = []
             for name in COLUMNS:
                 scores = [np.mean(run[name][task][n_labels]) for run in runs]
                 cells.append(f"{np.mean(scores):.3f} ± {np.std(scores):.3f}")
-            lines.append(f"| {title} | {n_labels} | {' | '.join(cells)} |")
+            rows.append([title, n_labels, *cells])
     for key, title in {"fit": "fit", "total": "fit, transform and probes"}.items():
-        cells = [
-            f"{np.mean([run[name][f'{key}_seconds'] for run in runs]):.0f}"
-            for name in COLUMNS
+        seconds = [
+            np.mean([run[name][f"{key}_seconds"] for run in runs]) for name in COLUMNS
         ]
-        lines.append(f"| {title}, seconds | | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        rows.append([f"{title}, seconds", "", *(f"{s:.0f}" for s in seconds)])
+    return rows
+
+
+def write(record):
+    """Write the record as JSON, and its table as Markdown and for the docs."""
+    text = json.dumps(record, indent=1) + "\n"
+    RESULTS.with_suffix(".json").write_text(text, encoding="utf-8")
+    rows = table(record["runs"])
+    rows.insert(1, ["---"] * len(rows[0]))
+    lines = [f"| {' | '.join(row)} |\n" for row in rows]
+    RESULTS.with_suffix(".md").write_text("".join(lines), encoding="utf-8")
+    del rows[1]
+    with RESULTS.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    print("".join(lines))
 
 
 def main():
@@ -211,16 +227,16 @@ def main():
         "machine": f"{platform.machine()}, 1 thread",
         "python": platform.python_version(),
         **{p: version(p) for p in ("scikit-learn", "torch", "numpy", "tokenizers")},
-        "parameters": {k: repr(v) for k, v in CPCTextTransformer().get_params().items()},
+        "parameters": {
+            k: repr(v) for k, v in CPCTextTransformer().get_params().items()
+        },
         "runs": [],
     }
     RESULTS.parent.mkdir(exist_ok=True)
-    for seed in SEEDS:
+    n_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else N_SEEDS
+    for seed in range(n_seeds):
         record["runs"].append(run(seed, *data))
-        text = json.dumps(record, indent=1) + "\n"
-        RESULTS.with_suffix(".json").write_text(text, encoding="utf-8")
-        RESULTS.with_suffix(".md").write_text(table(record["runs"]), encoding="utf-8")
-    print(table(record["runs"]))
+        write(record)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,11 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "prediction_steps": 8,
         "skip_steps": 3,
     }
-    # What a step of the input is called in messages.
-    _steps: ClassVar[str] = "time steps"
+
+    @property
+    def _steps(self) -> str:
+        """What the steps of the input are called in messages."""
+        return "time steps"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "context": [StrOptions(set(CONTEXTS)), torch.nn.Module],
@@ -322,8 +325,8 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def _nothing_to_predict(self, row: int, length: int) -> str:
         first = self.net_.criterion_.skip_steps + 1
         return (
-            f"Sample {row} of X has {length} {self._steps}: nothing to predict. A score "
-            f"needs more than {first * self.downsampling_}."
+            f"Sample {row} of X has {length} {self._steps}: nothing to predict. A "
+            f"score needs more than {first * self.downsampling_}."
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

@@ -120,7 +120,8 @@ def new_net(
     n_timesteps = longest_window(cpc.crop_length, encoder, source)
     n_latents = -(-n_timesteps // downsampling)
     latent_size, context_size = cpc.latent_size, cpc.context_size
-    if encoder is getattr(cpc, "encoder", None):  # the user's own stays as it is
+    if "encoder" in cpc._shaping and encoder is cpc.encoder:
+        # The user's own stays as it is.
         encoder = copy.deepcopy(encoder).cpu()
         latent_size = output_size(
             encoder, "encoder", cpc.n_channels_in_, n_timesteps, downsampling

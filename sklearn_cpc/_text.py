@@ -253,8 +253,25 @@ class CPCTextTransformer(BaseCPC):
         return f"{self.unit}s"
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Fit and return the features of the same texts, also of a generator."""
-        return super().fit_transform(read_texts(X, type(self).__name__), y, **fit_params)
+        """Fit, then return the features of the same texts.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts; a generator is read once.
+        y : Ignored
+            Not used; present for scikit-learn's pipelines.
+        **fit_params : dict
+            Those of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out), float32
+            See `transform`.
+        """
+        return super().fit_transform(
+            read_texts(X, type(self).__name__), y, **fit_params
+        )
 
     def _read(self, X: Any, reset: bool, update: bool = False) -> Texts:
         """Read texts; the vocabulary is learned on `reset`."""

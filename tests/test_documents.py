@@ -19,7 +19,7 @@ from sklearn_cpc._documents import (
     splitter,
 )
 
-TEXTS = ["A cat sat on the mat.", "The dog sat. The cat ran! Why?", "", "東京は。晴れ"]  # noqa: RUF001
+TEXTS = ["A cat sat on the mat.", "The dog sat. The cat ran! Why?", "", "東京は。晴れ"]
 FORMS = {
     "list": list,
     "tuple": tuple,
@@ -161,7 +161,9 @@ def test_ready_tokenizer_without_its_special_tokens_and_padding():
     import tokenizers
 
     ready = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({"[UNK]": 0, "[CLS]": 1, "sat": 2, "mat": 3}, "[UNK]")
+        tokenizers.models.WordLevel(
+            {"[UNK]": 0, "[CLS]": 1, "sat": 2, "mat": 3}, "[UNK]"
+        )
     )
     ready.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     ready.post_processor = tokenizers.processors.TemplateProcessing(

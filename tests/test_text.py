@@ -47,7 +47,15 @@ X, y = map(
         strict=True,
     ),
 )
-HARD = ["", "word", "😀🎉 🏳️‍🌈", "東京は晴れ。明日は？", "مرحبا بالعالم", "\x00\n\t", "x" * 5000]  # noqa: RUF001
+HARD = [
+    "",
+    "word",
+    "😀🎉 🏳️‍🌈",
+    "東京は晴れ。明日は雨。",
+    "مرحبا بالعالم",
+    "\x00\n\t",
+    "x" * 5000,
+]
 
 
 def cpc(**options):
@@ -153,9 +161,11 @@ def test_refusal_changes_nothing(kind):
     before = fitted.transform(X)
     for bad in ("a text", [], [None]):
         for method in (fitted.fit, fitted.partial_fit, fitted.transform, fitted.score):
-            with pytest.raises(ValueError, match="string object|0 sample|X.0. is None"):
+            with pytest.raises(
+                ValueError, match=r"string object|0 sample|X\[0\] is None"
+            ):
                 method(bad)
-    with pytest.raises(ValueError, match="0 sample|nothing|at least 2 latent steps"):
+    with pytest.raises(ValueError, match="at least 2 latent steps"):
         fitted.fit(["", ""])
     np.testing.assert_array_equal(fitted.transform(X), before)
 
@@ -173,7 +183,8 @@ def test_clone_pickle_and_equal_fits(kind):
 
 def test_equal_in_another_process():
     code = (
-        "from sklearn.datasets import load_iris; import torch; torch.set_num_threads(1);"
+        "from sklearn.datasets import load_iris; import torch;"
+        "torch.set_num_threads(1);"
         "from sklearn_cpc import CPCTextTransformer as T;"
         "X = load_iris().DESCR.split('.');"
         "t = T(vocabulary_size=400, latent_size=8, max_epochs=1, random_state=0);"

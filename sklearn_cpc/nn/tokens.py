@@ -97,7 +97,8 @@ class SentenceEncoder(nn.Module):
         sentences = x.long().flatten(0, 1)  # (B S, L)
         n_chunks = 1 if torch.is_grad_enabled() else -(-len(sentences) // CHUNK)
         parts = [self._encode(part) for part in sentences.tensor_split(n_chunks)]
-        return [torch.cat(h).unflatten(0, x.shape[:2]) for h in zip(*parts)]
+        layers = zip(*parts, strict=True)
+        return [torch.cat(h).unflatten(0, x.shape[:2]) for h in layers]
 
     def _encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Encode ``(n, L)`` ids into means and latents, ``(n, D)``."""
