@@ -8,9 +8,9 @@ which comes from PyPI with pip, is checked by its SHA-256 and kept in the user's
 folder (C. J. Hutto, E. Gilbert (2014), VADER, ICWSM; the MIT licence).
 
 Two tasks: which of the four sources a snippet is from, and the sign of a movie
-review's sentiment (zeros left out). For each of five seeds, or `n_seeds`, a fifth of the texts,
-stratified by source, is for testing. CPC is trained on all texts without labels and
-with its defaults. The columns:
+review's sentiment (zeros left out). For each of five seeds, or `n_seeds`, a fifth of
+the texts, stratified by source, is for testing. CPC is trained on all texts without
+labels and with its defaults. The columns:
 
 - TF-IDF: TfidfVectorizer and LogisticRegression, both with their defaults;
 - random embeddings: the mean of a fixed random vector for each token, the same tokens

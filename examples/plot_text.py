@@ -63,7 +63,7 @@ print(f"{len(texts)} paragraphs; one of {LIBRARIES[y[60]]}:\n{texts[60]}")
 # The tokens are learned, too: byte pairs, with a vocabulary that suits the texts.
 
 options = {"vocabulary_size": 3000, "random_state": 0, "n_jobs": 1}
-cpc = CPCTextTransformer(max_epochs=10, **options).fit(texts)
+cpc = CPCTextTransformer(max_epochs=8, **options).fit(texts)
 untrained = CPCTextTransformer(max_epochs=0, **options).fit(texts)
 print("loss by epoch:", *(f"{loss:.2f}" for loss in cpc.loss_curve_))
 features = {
