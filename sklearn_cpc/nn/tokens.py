@@ -11,13 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .encoders import CausalConv, ConvStack
-
 # Sentences encoded at once where nothing is trained.
 CHUNK = 2**10
 
 
-class TokenEncoder(ConvStack):
+class TokenEncoder(nn.Module):
     """Embeddings of tokens and a layer on top; a latent sees a single token.
 
     With convolutions over several tokens, a context and its nearest targets would share
@@ -32,11 +30,14 @@ class TokenEncoder(ConvStack):
     """
 
     crop_length = 48
+    downsampling = receptive_field = 1
+    layer_downsamplings = (1, 1)
 
     def __init__(self, n_tokens: int, latent_size: int) -> None:
-        super().__init__([CausalConv(latent_size, latent_size, [1])])
+        super().__init__()
+        self.linear = nn.Linear(latent_size, latent_size)
+        self.norm = nn.LayerNorm(latent_size)
         self.embedding = nn.Embedding(n_tokens, latent_size)
-        self.layer_downsamplings.insert(0, 1)
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the embeddings and the latents.
@@ -49,10 +50,13 @@ class TokenEncoder(ConvStack):
         Returns
         -------
         list of Tensor
-            Shapes (B, T, D), the latents last.
+            Shapes (B, T, D).
         """
         h = self.embedding(x[..., 0].long())  # (B, T, D)
-        return [h, *super().layers(h)]
+        return [h, F.relu(self.norm(self.linear(h)))]
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, 1) -> (B, T, D)
+        return self.layers(x)[-1]
 
 
 class SentenceEncoder(nn.Module):

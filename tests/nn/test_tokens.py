@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sklearn_cpc.nn.initialization import build
-from sklearn_cpc.nn.tokens import CHUNK, TEXT_ENCODERS, TokenEncoder
+from sklearn_cpc.nn.tokens import CHUNK, TEXT_ENCODERS
 
 N_TOKENS, SIZE = 50, 8
 
@@ -93,8 +93,3 @@ def test_many_sentences_are_encoded_in_pieces():
     with torch.no_grad():
         pieces = encoder(x)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-6)
-
-
-def test_fewer_channels_than_kernels():
-    encoder = build(lambda: TokenEncoder(9, 1), torch.Generator().manual_seed(0))
-    assert encoder(torch.ones(2, 3, 1)).shape == (2, 3, 1)
