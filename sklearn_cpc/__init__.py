@@ -3,7 +3,14 @@
 from ._image import CPCImageTransformer
 from ._persistence import ModelFileError
 from ._sequence import CPCTransformer
+from ._text import CPCTextTransformer
 from .training.checkpoint import Checkpoint
 
-__all__ = ["CPCImageTransformer", "CPCTransformer", "Checkpoint", "ModelFileError"]
+__all__ = [
+    "CPCImageTransformer",
+    "CPCTextTransformer",
+    "CPCTransformer",
+    "Checkpoint",
+    "ModelFileError",
+]
 __version__ = "0.1.0"

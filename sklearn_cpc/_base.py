@@ -50,7 +50,21 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     net_: CPCNet
     _rng: np.random.Generator
-    _scaling: Any
+
+    # Parameters that give a model its shape.
+    _shaping: ClassVar[tuple[str, ...]] = (
+        "context",
+        "latent_size",
+        "context_size",
+        "prediction_steps",
+    )
+    # What "auto" aims at: small sets need updates, not epochs, and the nearest latents
+    # share most of their input with the context.
+    _automatic: ClassVar[dict[str, int]] = {
+        "updates": 200,
+        "prediction_steps": 8,
+        "skip_steps": 3,
+    }
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "context": [StrOptions(set(CONTEXTS)), torch.nn.Module],
@@ -72,6 +86,11 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "features": [StrOptions(set(FEATURES))],
         "pooling": [StrOptions(set(POOLINGS)), tuple, list],
+        "crop_length": [
+            StrOptions({"auto"}),
+            Interval(Integral, 2, None, closed="left"),
+            None,
+        ],
         "max_epochs": [
             StrOptions({"auto"}),
             Interval(Integral, 0, None, closed="left"),

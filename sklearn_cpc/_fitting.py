@@ -34,22 +34,8 @@ from .training.parallel import (
 from .training.scores import reference_latents
 from .training.validation import Validation
 
-# What max_epochs="auto" aims at: small sets need updates, not epochs.
-N_UPDATES, MAX_EPOCHS = 200, 100
-# What "auto" is for prediction_steps and skip_steps, where sequences are long
-# enough. The nearest latents share most of their input with the context.
-PREDICTION_STEPS, SKIP_STEPS = 8, 3
-# Parameters that give a model its shape, of those that an estimator has.
-ARCHITECTURE = (
-    "encoder",
-    "context",
-    "latent_size",
-    "context_size",
-    "prediction_steps",
-    "patch_size",
-    "patch_stride",
-    "directions",
-)
+# What max_epochs="auto" gives at most; see BaseCPC for what it aims at.
+MAX_EPOCHS = 100
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
 
@@ -98,14 +84,11 @@ def fit_model(
     batches, held_out = _batches(cpc, net, rng, source, groups)
     max_epochs = 1 if fit_data is None else cpc.max_epochs
     if max_epochs == "auto":
-        n_updates = getattr(net.module_.encoder, "n_updates", N_UPDATES)
-        max_epochs = min(-(-n_updates // len(batches)), MAX_EPOCHS)
+        max_epochs = min(-(-cpc._automatic["updates"] // len(batches)), MAX_EPOCHS)
 
     def fitted_attributes(net: CPCNet) -> dict[str, Any]:
         return {
-            "_architecture": {
-                name: getattr(cpc, name) for name in ARCHITECTURE if hasattr(cpc, name)
-            },
+            "_architecture": {name: getattr(cpc, name) for name in cpc._shaping},
             "_rng": rng,
             "_references": reference_latents(
                 net.module_,
@@ -160,7 +143,8 @@ def new_net(
     n_latents = -(-n_timesteps // downsampling)
     latent_size = getattr(encoder, "latent_size", cpc.latent_size)
     context_size = cpc.context_size
-    if encoder is cpc.encoder:  # the user's own stays as it is
+    if "encoder" in cpc._shaping and encoder is cpc.encoder:
+        # The user's own stays as it is.
         encoder = copy.deepcopy(encoder).cpu()
         latent_size = output_size(
             encoder, "encoder", cpc.n_channels_in_, n_timesteps, downsampling
@@ -169,7 +153,8 @@ def new_net(
     if isinstance(context, torch.nn.Module):
         context = copy.deepcopy(context).cpu()
         context_size = output_size(context, "context", latent_size, n_latents)
-    default = getattr(encoder, "skip_steps", min(SKIP_STEPS, n_latents // 4))
+    default = min(cpc._automatic["skip_steps"], n_latents // 4)
+    default = getattr(encoder, "skip_steps", default)
     skip_steps, n_ahead = _steps_to_predict(cpc, n_latents, n_timesteps, default)
     module = cpc._assemble(
         n_channels=cpc.n_channels_in_,
@@ -370,7 +355,7 @@ def _steps_to_predict(
         skip_steps = max(0, min(default_skip, spare))
     n_possible = n_latents - 1 - skip_steps
     if n_possible >= n_wanted:
-        automatic = min(PREDICTION_STEPS, n_possible)
+        automatic = min(cpc._automatic["prediction_steps"], n_possible)
         return skip_steps, automatic if n_ahead == "auto" else n_ahead
     is_table = getattr(cpc, "_fitted_on_table", False)
     table = ", n_features = 1" if is_table and n_timesteps == 1 else ""

@@ -222,6 +222,15 @@ class CPCImageTransformer(BaseCPC):
         "patch_stride_": int,
         "_scaling": tuple(SCALINGS.values()),
     }
+    _shaping = (
+        "encoder",
+        "patch_size",
+        "patch_stride",
+        "directions",
+        *BaseCPC._shaping,
+    )
+    _automatic: ClassVar[dict[str, int]] = {**BaseCPC._automatic, "updates": 300}
+    _scaling: Any
     _step_name = "rows of patches"
     _more_steps = "larger images, or a smaller patch_size or patch_stride"
 

@@ -1,7 +1,6 @@
 """The estimator for time series, sensor data and audio."""
 
 import copy
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseCPC
-from ._compat import Interval, StrOptions
+from ._compat import StrOptions
 from ._fitting import longest_window
 from ._inputs import read_sequences
 from ._scaling import SCALINGS, ScaledSequences
@@ -190,12 +189,9 @@ class CPCTransformer(BaseCPC):
         "scaling": [StrOptions(set(SCALINGS) - {None}), None],
         "nan_policy": [StrOptions({"raise", "mask"})],
         "channels_first": ["boolean"],
-        "crop_length": [
-            StrOptions({"auto"}),
-            Interval(Integral, 2, None, closed="left"),
-            None,
-        ],
     }
+    _shaping = ("encoder", *BaseCPC._shaping)
+    _scaling: Any
 
     _fitted_types: ClassVar[dict[str, Any]] = {
         **BaseCPC._fitted_types,

@@ -34,6 +34,7 @@ RULES = {
         "torch",
     },
     "_image_inputs.py": {"_inputs", "_scaling", "sklearn"},
+    "_text.py": {"_base", "_compat", "_documents", "nn", "torch"},
     "_streaming.py": {"_inputs", "_runtime", "_scaling", "nn", "torch"},
     "_parameters.py": set(),
     "_base.py": {
@@ -70,6 +71,7 @@ RULES = {
     "_persistence.py": {"safetensors", "torch"},
     "_scaling.py": {"_inputs", "sklearn"},
     "_inputs.py": {"sklearn"},
+    "_documents.py": {"sklearn", "tokenizers"},
     "_diagnostics.py": {"metrics", "sklearn"},
     "metrics.py": {"sklearn"},
     "_runtime.py": {"torch", "joblib"},
@@ -77,7 +79,7 @@ RULES = {
     "datasets/*": {"datasets", "sklearn"},
     "training/*": {"_persistence", "nn", "training", "torch", "skorch", "tqdm"},
     "nn/*": {"nn", "torch"},
-    "__init__.py": {"_image", "_persistence", "_sequence", "training"},
+    "__init__.py": {"_image", "_persistence", "_sequence", "_text", "training"},
 }
 STANDARD = {
     "abc",
@@ -85,6 +87,7 @@ STANDARD = {
     "contextlib",
     "copy",
     "dataclasses",
+    "functools",
     "glob",
     "hashlib",
     "importlib",
@@ -95,6 +98,7 @@ STANDARD = {
     "numbers",
     "os",
     "pathlib",
+    "re",
     "shutil",
     "time",
     "typing",

@@ -8,6 +8,7 @@ from .loss import CPCLoss
 from .model import CPC
 from .patches import ConvPatchEncoder, GridEncoder
 from .predictors import LinearPredictor
+from .tokens import SentenceEncoder, TokenEncoder
 
 __all__ = [
     "CPC",
@@ -26,5 +27,7 @@ __all__ = [
     "LSTMContext",
     "LinearPredictor",
     "RowContext",
+    "SentenceEncoder",
+    "TokenEncoder",
     "info_nce",
 ]

@@ -162,7 +162,6 @@ class CPCLoss(nn.Module):
             valid = valid & usable.repeat_interleave(len(z) // n_groups)[:, None, None]
             chance = float(n_candidates[usable].log().mean()) if usable.any() else 0.0
             mask = mask.to(z.device, non_blocking=True)
-        positive, valid = positive.to(z.device), valid.to(z.device)
         n_pairs = valid.sum((0, 1))  # (K,)
         # Everything is drawn and counted for the whole batch; from here on, b of B.
         here = slice(first, first + len(predictions))
@@ -171,14 +170,21 @@ class CPCLoss(nn.Module):
             index, mask = index[here], None if mask is None else mask[here]
 
         n_groups = len(index)
-        positive = positive.reshape(n_groups, -1)  # (G, M)
         weight = (valid / n_pairs.sum().clamp(min=1)).view(n_groups, -1)  # (G, M)
+        positive = positive.reshape(n_groups, -1)  # (G, M)
+        pairs = predictions.float().view(n_groups, -1, size)  # (G, M, D)
+        used = torch.arange(positive.shape[1])
+        if n_groups == 1 and 2 * valid.sum() < valid.numel():  # mostly padding
+            used = valid.flatten().nonzero()[:, 0]  # (M',)
+            positive, weight = positive[:, used], weight[:, used]
+            pairs = pairs[:, used.to(z.device, non_blocking=True)]
+        positive, weight = positive.to(z.device), weight.to(z.device)
         with torch.autocast(z.device.type, enabled=False):
             latents = z.float().flatten(0, 1)  # (B T', D)
             if self.normalize:
                 latents = F.normalize(latents, dim=-1)
             loss, correct = fused_info_nce(
-                predictions.float().view(n_groups, -1, size),
+                pairs,
                 latents / self.temperature,
                 positive,
                 index,
@@ -187,7 +193,12 @@ class CPCLoss(nn.Module):
                 weight,
                 self.normalize,
             )
-        accuracy = (correct.view(valid.shape) & valid).sum((0, 1)) / n_pairs
+        # Pair i of a group is of the step ahead i modulo K.
+        right = correct & (weight > 0)  # (G, M')
+        step = (used % n_ahead).to(z.device).expand_as(right)
+        n_right = torch.bincount(step[right], minlength=n_ahead)  # (K,)
+        n_pairs = n_pairs.to(z.device)
+        accuracy = n_right / n_pairs
         return LossOutput(loss, accuracy, n_pairs, chance)
 
 

@@ -111,7 +111,6 @@ class GridEncoder(nn.Module):
 
     made_of = ("encoder", "n_overlapping", "latent_size")
     downsampling = 1
-    n_updates = 300  # what max_epochs="auto" aims at
 
     def __init__(
         self, encoder: nn.Module, n_overlapping: int, latent_size: int

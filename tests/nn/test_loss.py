@@ -89,6 +89,22 @@ def test_padding_changes_nothing(strategy):
     assert value(z, predictions) == before
 
 
+@pytest.mark.parametrize("strategy", POOLS)
+def test_more_padding_than_steps_changes_nothing(strategy):
+    def output(z, predictions):
+        loss = CPCLoss(n_negatives="all", negatives=strategy)
+        return loss(z, None, predictions, torch.full((4,), N_STEPS), groups=GROUPS)
+
+    z, _, predictions, _ = outputs()
+    before = output(z, predictions)
+    more = torch.ones(4, 2 * N_STEPS, N_AHEAD, SIZE)
+    after = output(
+        torch.cat([z, more[:, :, 0]], dim=1), torch.cat([predictions, more], dim=1)
+    )
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_padding_gets_no_gradient():
     z, c, predictions, lengths = outputs()
     z.requires_grad_()
