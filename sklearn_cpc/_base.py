@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,19 +16,14 @@ from sklearn.utils.validation import (
 from ._compat import (
     CALLBACK_STATE,
     CallbackSupportMixin,
-    HasMethods,
-    Interval,
-    StrOptions,
     with_callbacks,
 )
 from ._fitting import fit_model
-from ._parameters import names
+from ._parameters import SHARED, names
 from ._runtime import run_options, torch_threads
 from ._saving import Saving
-from .nn.contexts import CONTEXTS
-from .nn.features import FEATURES, PooledFeatures, StepFeatures
+from .nn.features import PooledFeatures, StepFeatures
 from .nn.model import CPC
-from .nn.negatives import POOLS
 from .nn.pooling import POOLINGS
 from .training.inference import run
 from .training.net import CPCNet
@@ -66,50 +60,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         "skip_steps": 3,
     }
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "context": [StrOptions(set(CONTEXTS)), torch.nn.Module],
-        "latent_size": [Interval(Integral, 1, None, closed="left")],
-        "context_size": [Interval(Integral, 1, None, closed="left")],
-        "prediction_steps": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "skip_steps": [
-            StrOptions({"auto"}),
-            Interval(Integral, 0, None, closed="left"),
-        ],
-        "n_negatives": [
-            StrOptions({"all"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "negatives": [StrOptions(set(POOLS))],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
-        "features": [StrOptions(set(FEATURES))],
-        "pooling": [StrOptions(set(POOLINGS)), tuple, list],
-        "crop_length": [
-            StrOptions({"auto"}),
-            Interval(Integral, 2, None, closed="left"),
-            None,
-        ],
-        "max_epochs": [
-            StrOptions({"auto"}),
-            Interval(Integral, 0, None, closed="left"),
-        ],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "early_stopping": ["boolean"],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "callbacks": [list, tuple, None],
-        "accelerator": [HasMethods(["autocast", "backward"]), None],
-        "device": [str],
-        "precision": [StrOptions({"float32", "bf16"})],
-        "n_jobs": [Integral, None],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: ClassVar[dict[str, Any]] = SHARED
 
     # ---- fitting
 

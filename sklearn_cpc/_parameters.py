@@ -1,7 +1,61 @@
-"""Checks of parameters that scikit-learn's constraints cannot express."""
+"""What the parameters may be that all CPC estimators share."""
 
 from collections.abc import Collection
+from numbers import Integral, Real
 from typing import Any
+
+from torch.nn import Module
+
+from ._compat import HasMethods, Interval, StrOptions
+from .nn.contexts import CONTEXTS
+from .nn.features import FEATURES
+from .nn.negatives import POOLS
+from .nn.pooling import POOLINGS
+
+SHARED: dict[str, Any] = {
+    "context": [StrOptions(set(CONTEXTS)), Module],
+    "latent_size": [Interval(Integral, 1, None, closed="left")],
+    "context_size": [Interval(Integral, 1, None, closed="left")],
+    "prediction_steps": [
+        StrOptions({"auto"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "skip_steps": [
+        StrOptions({"auto"}),
+        Interval(Integral, 0, None, closed="left"),
+    ],
+    "n_negatives": [
+        StrOptions({"all"}),
+        Interval(Integral, 1, None, closed="left"),
+    ],
+    "negatives": [StrOptions(set(POOLS))],
+    "temperature": [Interval(Real, 0, None, closed="neither")],
+    "features": [StrOptions(set(FEATURES))],
+    "pooling": [StrOptions(set(POOLINGS)), tuple, list],
+    "crop_length": [
+        StrOptions({"auto"}),
+        Interval(Integral, 2, None, closed="left"),
+        None,
+    ],
+    "max_epochs": [
+        StrOptions({"auto"}),
+        Interval(Integral, 0, None, closed="left"),
+    ],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "early_stopping": ["boolean"],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "callbacks": [list, tuple, None],
+    "accelerator": [HasMethods(["autocast", "backward"]), None],
+    "device": [str],
+    "precision": [StrOptions({"float32", "bf16"})],
+    "n_jobs": [Integral, None],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 
 def names(parameter: str, value: Any, options: Collection[str]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ RULES = {
     "_image_inputs.py": {"_inputs", "_scaling", "sklearn"},
     "_text.py": {"_base", "_compat", "_documents", "nn", "torch"},
     "_streaming.py": {"_inputs", "_runtime", "_scaling", "nn", "torch"},
-    "_parameters.py": set(),
+    "_parameters.py": {"_compat", "nn", "torch"},
     "_base.py": {
         "_parameters",
         "_compat",
