@@ -1,12 +1,14 @@
 """From a laptop to a cluster: what several processes gain, and what they send.
 
-    python benchmarks/bench_cluster.py    (needs the extra distributed)
+    python benchmarks/bench_cluster.py [PART ...]    (needs the extra distributed)
 
-Training by one and by two processes (torchrun, gloo); a search by one process, by
-joblib's two and by a Dask cluster of two workers; a 2 GiB Dask array transformed by
-partitions; and, computed from the sizes measured here, what moves on larger
-clusters. All on synthetic random walks of fixed seeds, one thread a process.
-Writes JSON and Markdown tables to benchmarks/results.
+"training" by one and by two processes (torchrun, gloo), and by one whose
+convolutions round in another way (no oneDNN), the control for what rounding alone does
+to weights; "search" by one process,
+by joblib's two and by two Dask workers; "transform" of a 2 GiB Dask array by
+partitions; "sizes", from which follows what moves on larger clusters. All on random
+walks of fixed seeds, one thread a process. Without PART, all four. Writes JSON and
+Markdown tables to benchmarks/results; a part replaces its own results only.
 """
 
 import json
@@ -33,9 +35,9 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn_cpc import CPCTransformer
 
 RESULTS = Path(__file__).parent / "results" / "cluster"
-N_REPEATS = 3
-TRAINING = {"batch_size": 64, "max_epochs": 15, "random_state": 0}
-GRID = {"lr": [1e-4, 3e-4, 1e-3, 3e-3], "temperature": [0.05, 0.1]}
+N_REPEATS = 1
+TRAINING = {"batch_size": 32, "max_epochs": 25, "random_state": 0}
+GRID = {"lr": [3e-4, 3e-3], "temperature": [0.05, 0.1]}
 BLOCK, N_BLOCKS, N_STEPS = 1024, 64, 8192  # 64 blocks of 32 MiB
 
 
@@ -53,12 +55,14 @@ def walks(n_samples, n_steps, n_channels, seed=0):
 def train(path):
     """Fit; as a process of torchrun together with the others. Write what became."""
     torch.set_num_threads(1)
+    if "NO_ONEDNN" in os.environ:
+        torch.backends.mkldnn.set_flags(False)
     accelerator = None
     if "WORLD_SIZE" in os.environ:
         from accelerate import Accelerator
 
         accelerator = Accelerator(cpu=True)
-    X = walks(256, 512, 4)
+    X = walks(64, 256, 4)
     CPCTransformer(max_epochs=1, random_state=0).fit(X[:32])  # warm up
     begin = time.perf_counter()
     fitted = CPCTransformer(accelerator=accelerator, **TRAINING).fit(X)
@@ -72,36 +76,30 @@ def train(path):
 def bench_training():
     """Compare one process with two: seconds of an update, weights at the end."""
     python = [sys.executable]
-    launchers = {
-        1: python,
-        2: [
-            *python,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node=2",
-        ],
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    ways = {
+        "one process": (python, {}),
+        "two processes": ([*python, *torchrun], {}),
+        "one process, other convolutions": (python, {"NO_ONEDNN": "1"}),
     }
-    seconds = {n: [] for n in launchers}
-    weights = {}
+    seconds, weights = {name: [] for name in ways}, {}
     with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "result")
         for _ in range(N_REPEATS):
-            for n, launcher in launchers.items():
-                path = Path(folder, "result")
+            for name, (launcher, environment) in ways.items():
                 subprocess.run(
                     [*launcher, __file__, "train", str(path)],
-                    env=os.environ | {"OMP_NUM_THREADS": "1"},
+                    env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
                     check=True,
                 )
-                duration, n_updates, weights[n] = pickle.loads(path.read_bytes())
-                seconds[n].append(duration)
-    pairs = [(weights[1][key], weights[2][key]) for key in weights[1]]
-    difference = max(np.abs(one - two).max() for one, two in pairs)
-    return {
-        "n_updates": n_updates,
-        "seconds_per_update": seconds,
-        "largest_difference_of_weights": float(difference),
+                duration, n_updates, weights[name] = pickle.loads(path.read_bytes())
+                seconds[name].append(duration)
+    alone = weights["one process"]
+    differences = {
+        name: max(float(np.abs(other[key] - alone[key]).max()) for key in alone)
+        for name, other in weights.items()
     }
+    return {"n_updates": n_updates, "seconds": seconds, "differences": differences}
 
 
 # ---- search
@@ -109,32 +107,31 @@ def bench_training():
 
 def bench_search(client):
     """Compare a grid search by one process, by two of joblib and by two of Dask."""
-    X = walks(120, 256, 2)
-    estimator = CPCTransformer(max_epochs=20, random_state=0, n_jobs=1)
+    X = walks(40, 128, 2)
+    estimator = CPCTransformer(
+        latent_size=16, context_size=16, max_epochs=10, random_state=0, n_jobs=1
+    )
     seconds, scores = {}, {}
     ways = {
         "one process": ("loky", {}, 1),
         "joblib, 2 processes": ("loky", {}, 2),
         "Dask, 2 workers": ("dask", {"scatter": [X]}, -1),
     }
-    for repeat in range(2):  # the first one starts processes and imports
-        for name, (backend, options, n_jobs) in ways.items():
-            search = GridSearchCV(
-                estimator, GRID, cv=KFold(3), n_jobs=n_jobs, refit=False
-            )
+    for name, (backend, options, n_jobs) in ways.items():
+        search = GridSearchCV(estimator, GRID, cv=KFold(3), n_jobs=n_jobs, refit=False)
+        with parallel_config(backend, **options):
+            clone(search).set_params(param_grid={"max_epochs": [0, 1]}).fit(X)  # warm
             begin = time.perf_counter()
-            with parallel_config(backend, **options):
-                search.fit(X)
-            if repeat:
-                seconds[name] = time.perf_counter() - begin
-            scores[name] = search.cv_results_["mean_test_score"].tolist()
+            search.fit(X)
+        seconds[name] = time.perf_counter() - begin
+        scores[name] = search.cv_results_["mean_test_score"].tolist()
     candidate = len(pickle.dumps(clone(estimator)))
     return {
         "n_fits": 3 * len(scores["one process"]),
         "seconds": seconds,
         "equal_scores": len({tuple(values) for values in scores.values()}) == 1,
-        "bytes_of_a_candidate": candidate,
-        "bytes_of_the_data": X.nbytes,
+        "candidate": candidate,
+        "data": X.nbytes,
     }
 
 
@@ -226,20 +223,18 @@ def tables(results):
     """Return the tables of all results, in Markdown."""
     training, search = results["training"], results["search"]
     transform, sizes = results["transform"], results["sizes"]
-    median = {n: np.median(s) for n, s in training["seconds_per_update"].items()}
+    first, candidate = training["seconds"]["one process"], search["candidate"]
     alone = search["seconds"]["one process"]
     worker = transform["peak_bytes_of_a_worker"]
     lines = [
-        "| training, batches of 64 windows | ms per update | speed-up |",
-        "|---|---|---|",
+        f"| {training['n_updates']} updates of 32 windows | s per update | speed-up | "
+        "largest difference of a weight |",
+        "|---|---|---|---|",
         *[
-            f"| {n} process{'es' if n > 1 else ''} | {1e3 * s:.0f} | "
-            f"{median[1] / s:.2f} |"
-            for n, s in median.items()
+            f"| {name} | {np.median(s):.2f} | {np.median(first) / np.median(s):.2f} | "
+            f"{training['differences'][name]:.0e} |"
+            for name, s in training["seconds"].items()
         ],
-        "",
-        f"Weights after {training['n_updates']} updates differ by at most "
-        f"{training['largest_difference_of_weights']:.1e}.",
         "",
         f"| search, {search['n_fits']} fits | seconds | speed-up |",
         "|---|---|---|",
@@ -249,8 +244,7 @@ def tables(results):
         ],
         "",
         f"Scores equal bit by bit: {search['equal_scores']}. A candidate is "
-        f"{search['bytes_of_a_candidate']:,} bytes, the data "
-        f"{search['bytes_of_the_data']:,}.",
+        f"{candidate:,} bytes, the data {search['data']:,}.",
         "",
         "| transform of 2 GiB by 2 Dask workers | |",
         "|---|---|",
@@ -269,7 +263,7 @@ def tables(results):
             f"| an update of {batch_size} windows, sent by each of {n_ranks} processes "
             f"| {sent / 1e6:.1f} MB |"
         )
-    message, candidate = sizes["bytes_of_a_pickle"], search["bytes_of_a_candidate"]
+    message = sizes["bytes_of_a_pickle"]
     lines += [
         f"| 1,000 candidates in 5 folds | {5_000 * candidate / 1e6:.0f} MB, and the "
         "data once for each worker |",
@@ -282,36 +276,48 @@ def tables(results):
     return "\n".join(lines)
 
 
-def main():
-    """Run everything and write the results."""
+def on_dask(bench):
+    """Run a part with a cluster of two workers."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        return bench(client)
+
+
+PARTS = {
+    "sizes": sizes_of_the_default,
+    "training": bench_training,
+    "transform": lambda: on_dask(bench_transform),
+    "search": lambda: on_dask(bench_search),
+}
+
+
+def main(parts):
+    """Run some parts and write the results."""
     torch.set_num_threads(1)
-    results = {"sizes": sizes_of_the_default(), "training": bench_training()}
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        results["transform"] = bench_transform(client)
-        results["search"] = bench_search(client)
+    path = RESULTS.with_suffix(".json")
+    measured = {
+        part: PARTS[part]() | {"load": os.getloadavg()[0]} for part in parts or PARTS
+    }
+    before = json.loads(path.read_text())["results"] if path.exists() else {}
+    results = before | measured
     packages = ("scikit-learn", "torch", "accelerate", "dask", "numpy")
     machine = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a process",
-        "load_before": os.getloadavg()[2],
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
     }
-    text = tables(results)
-    print(text, machine, sep="\n")
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".json").write_text(
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
         json.dumps({**machine, "results": results}, indent=1) + "\n", encoding="utf-8"
     )
+    if set(PARTS) <= set(results):
+        text = tables(results)
+        print(text, machine, sep="\n")
+        RESULTS.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["train"]:
         train(sys.argv[2])
     else:
-        main()
+        main(sys.argv[1:])
