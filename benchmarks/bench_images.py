@@ -161,20 +161,17 @@ def main():
         }
         for data in SETS
     }
-    for data in sys.argv[1:] or SETS:
-        parts = SETS[data]()
-        for seed, (name, runs) in itertools.product(SEEDS, results[data].items()):
-            if len(runs) > seed:
-                continue
-            runs.append(evaluate(name, seed, *parts))
-            print(data, name, seed, runs[-1], flush=True)
-            found = {
-                d: methods for d, methods in results.items() if all(methods.values())
-            }
-            record = {**machine(), "results": found}
-            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            RESULTS.with_suffix(".md").write_text(table(found), encoding="utf-8")
-    print(table(found))
+    parts = {data: SETS[data]() for data in sys.argv[1:] or SETS}
+    for seed, data, name in itertools.product(SEEDS, parts, METHODS):
+        runs = results[data][name]
+        if len(runs) > seed:
+            continue
+        runs.append(evaluate(name, seed, *parts[data]))
+        print(data, name, seed, runs[-1], flush=True)
+        found = {d: methods for d, methods in results.items() if all(methods.values())}
+        record = {**machine(), "results": found}
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        RESULTS.with_suffix(".md").write_text(table(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
-======================================
+=======================================
 Images: features learned without labels
-======================================
+=======================================
 
 Small pictures of handwritten digits. We let the model predict one part of an image from
 another, without labels, and look at what it finds alike, and at how few labels are
