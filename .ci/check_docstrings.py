@@ -32,11 +32,11 @@ def public_names():
                 continue
             for method, function in inspect.getmembers(public, callable):
                 here = getattr(function, "__module__", None) or ""
-                # `forward` is documented with its class.
+                # `forward` is documented with its class, `advance` with its kind.
                 if (
                     here.startswith("sklearn_cpc")
                     and not method.startswith("_")
-                    and method not in GENERATED | {"forward"}
+                    and method not in GENERATED | {"forward", "advance"}
                 ):
                     yield f"{module_name}.{name}.{method}"
 

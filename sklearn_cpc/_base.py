@@ -255,6 +255,12 @@ class BaseCPC(CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
         Sequences that are too short for a single prediction do not count.
 
+        Scores compare models of any size, context, `n_negatives`, `negatives` and
+        `batch_size`, for N is the same for all. They do not compare models that
+        predict other steps (`prediction_steps`, `skip_steps`, strides): the nearer,
+        the easier. Nor data sets; and a temperature that does not suit a model
+        makes the bound loose.
+
         Parameters
         ----------
         X : array, list or frame

@@ -5,12 +5,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseCPC
 from ._compat import StrOptions
 from ._fitting import longest_window
 from ._inputs import read_sequences
 from ._scaling import SCALINGS, ScaledSequences
+from ._streaming import Stream
 from .nn.encoders import ENCODERS
 from .nn.initialization import build
 
@@ -34,9 +36,10 @@ class CPCTransformer(BaseCPC):
         the paper's encoder for raw waveforms, one latent for 160 samples. A
         module must map (B, T, C) to (B, ceil(T / downsampling), D) and look at
         the past only; `fit` works on a copy of it.
-    context : {"gru", "lstm", "conv"} or torch.nn.Module, default="gru"
-        From latents to contexts. A module must map (B, T, D) to (B, T, H) and
-        look at the past only; `fit` works on a copy of it.
+    context : str or torch.nn.Module, default="gru"
+        From latents to contexts: "gru", as in the paper; "lstm"; "conv", dilated and
+        causal; "attention", causal, to the last 128 latents. A module must map
+        (B, T, D) to (B, T, H) and look at the past only; `fit` works on a copy of it.
     latent_size : int, default=128
         Size of the latents and of the encoder's layers.
     context_size : int, default=128
@@ -249,6 +252,30 @@ class CPCTransformer(BaseCPC):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+
+    def stream(self, n_streams: int | None = None) -> Stream:
+        """Return an object that gives features while a recording goes on.
+
+        Parameters
+        ----------
+        n_streams : int, default=None
+            Number of recordings that go on side by side, chunks of the same size;
+            None is a single one.
+
+        Returns
+        -------
+        Stream
+            Its method `push` takes the next time steps and returns the step
+            features that they complete: those of `transform_steps`.
+
+        Raises
+        ------
+        ValueError
+            With ``scaling="sample"``, which needs whole sequences, and for a module
+            of the user's that has no method `advance`.
+        """
+        check_is_fitted(self)
+        return Stream(self, n_streams)
 
     def _read(self, X: Any, reset: bool, update: bool = False) -> ScaledSequences:
         """Read sequences; their scaling is learned on `reset`, extended on `update`."""

@@ -64,7 +64,7 @@ def test_auto_takes_the_best_device():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("context", ["gru", "lstm", "conv"])
+@pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_cuda_learns_and_agrees_with_the_cpu(context, precision):
     fitted = cpc(context=context, precision=precision, device="cuda", max_epochs=20)

@@ -187,6 +187,15 @@ def test_groups_reach_fit_through_pipeline_and_search():
         )
         search.fit(X, y, groups=GROUPS)
         assert search.score(X, y) > 1 / 9
+        scores = cross_val_score(
+            pipe,
+            X,
+            y,
+            cv=GroupKFold(2),
+            params={"groups": GROUPS},
+            error_score="raise",
+        )
+        assert len(scores) == 2
 
 
 def test_groups_reach_fit_without_routing():
@@ -203,6 +212,10 @@ def test_groups_reach_fit_without_routing():
         error_score="raise",
     )
     assert len(scores) == 3
+    search = GridSearchCV(clone(pipe), {"cpc__lr": [1e-2]}, cv=2, error_score="raise")
+    search.fit(X, y, cpc__groups=GROUPS)
+    expected = clone(grouped).set_params(lr=1e-2).fit(X, groups=GROUPS).transform(X)
+    np.testing.assert_array_equal(search.best_estimator_[0].transform(X), expected)
 
 
 def test_representation_shows_the_changed_parameters():

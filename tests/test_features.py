@@ -16,7 +16,7 @@ def fit(X=X, **options):
     return CPCTransformer(random_state=0, **options).fit(X)
 
 
-@pytest.mark.parametrize("context", ["gru", "lstm", "conv"])
+@pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
 @pytest.mark.parametrize("scaling", ["channel", "sample", None])
 def test_alone_padded_or_beside_others_a_sample_has_the_same_features(context, scaling):
     cpc = fit(
@@ -32,7 +32,7 @@ def test_alone_padded_or_beside_others_a_sample_has_the_same_features(context, s
     np.testing.assert_allclose(together, cpc.transform(X[::-1])[::-1], atol=1e-5)
 
 
-@pytest.mark.parametrize("context", ["gru", "lstm", "conv"])
+@pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
 def test_the_future_changes_no_step(context):
     cpc = fit(context=context)
     x = RNG.normal(size=(300, 2))

@@ -15,7 +15,7 @@ DTYPES = (np.float64, np.float32, np.float16, np.int8, np.int64, np.uint16, np.b
 SPECIAL = (0.0, 1.0, -1.0, 1e-40, 1e-300, 1e20, -1e30, 3e38, 1e300, np.nan, np.inf)
 OPTIONS = {
     "encoder": st.sampled_from(["conv", "audio"]),
-    "context": st.sampled_from(["gru", "lstm", "conv"]),
+    "context": st.sampled_from(["gru", "lstm", "conv", "attention"]),
     "latent_size": st.integers(1, 6),
     "context_size": st.integers(1, 6),
     "prediction_steps": st.sampled_from(["auto", 1, 2, 5]),

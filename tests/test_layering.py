@@ -18,10 +18,13 @@ RULES = {
         "_fitting",
         "_inputs",
         "_scaling",
+        "_streaming",
         "nn",
+        "sklearn",
         "torch",
     },
     "_text.py": {"_base", "_compat", "_documents", "nn", "torch"},
+    "_streaming.py": {"_inputs", "_runtime", "_scaling", "nn", "torch"},
     "_base.py": {
         "_compat",
         "_fitting",

@@ -1,6 +1,6 @@
 """The model and its parts, for people with their own training loop."""
 
-from .contexts import ConvContext, GRUContext, LSTMContext
+from .contexts import AttentionContext, ConvContext, GRUContext, LSTMContext
 from .encoders import AudioEncoder, CausalConv, ConvEncoder, ConvStack
 from .info_nce import info_nce
 from .loss import CPCLoss
@@ -10,6 +10,7 @@ from .tokens import SentenceEncoder, TokenEncoder
 
 __all__ = [
     "CPC",
+    "AttentionContext",
     "AudioEncoder",
     "CPCLoss",
     "CausalConv",

@@ -9,6 +9,7 @@ To add one: write the class and give it a name in `ENCODERS`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,18 +54,47 @@ class CausalConv(nn.Module):
         self.stride = stride
 
     def forward(self, h: Tensor) -> Tensor:  # (B, T, C) -> (B, ceil(T / stride), D)
-        h = h.transpose(1, 2)
+        return self.advance(h)[0]
+
+    def advance(
+        self, h: Tensor, state: tuple[Tensor, int] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, int]]:
+        """Go on with a sequence.
+
+        Parameters
+        ----------
+        h : Tensor of shape (B, T, C)
+            The next steps.
+        state : tuple of Tensor and int, default=None
+            What the last call returned; None begins a sequence.
+
+        Returns
+        -------
+        output : Tensor of shape (B, T', D)
+            One step for every `stride` input steps that have begun.
+        state : tuple of Tensor and int
+            The last inputs, and how many to drop before the next output.
+        """
+        n_past = self.receptive_field - 1
+        past, drop = state or (h.new_zeros(len(h), n_past, h.shape[2]), 0)
+        h = torch.cat([past, h], dim=1)
+        n_new = h.shape[1] - n_past - drop
+        n_outputs = max(0, -(-n_new // self.stride))
+        following = h[:, h.shape[1] - n_past :], n_outputs * self.stride - n_new
+        if not n_outputs:
+            return h.new_zeros(len(h), 0, self.norm.weight.shape[0]), following
+        h = h.transpose(1, 2)[:, :, drop:]
         narrow = h.device.type == "cpu" and h.shape[1] < MIN_BF16_CHANNELS
         low = torch.is_autocast_enabled(h.device.type) and not narrow
         with torch.autocast(h.device.type, enabled=low):
             h = torch.cat(
                 [
-                    conv(F.pad(h, (size - 1, 0)))
+                    conv(h[:, :, self.receptive_field - size :])
                     for conv, size in zip(self.branches, self.kernel_sizes, strict=True)
                 ],
                 dim=1,
             )
-        return self.norm(h.transpose(1, 2))
+        return self.norm(h.transpose(1, 2)), following
 
 
 class ConvStack(nn.Module):
@@ -99,11 +129,34 @@ class ConvStack(nn.Module):
         list of Tensor
             Shapes (B, ceil(T / layer_downsamplings[i]), D_i), the latents last.
         """
-        outputs = []
-        for conv in self.convolutions:
-            x = F.relu(conv(x))
+        return self.advance(x)[0]
+
+    def advance(
+        self, x: Tensor, state: list[Any] | None = None
+    ) -> tuple[list[Tensor], list[Any]]:
+        """Go on with a sequence; see `CausalConv.advance`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, T, C)
+            The next steps.
+        state : list, default=None
+            What the last call returned; None begins a sequence.
+
+        Returns
+        -------
+        outputs : list of Tensor
+            New steps of every convolution, the latents last.
+        state : list
+            To be passed to the next call.
+        """
+        outputs, following = [], []
+        for i, conv in enumerate(self.convolutions):
+            x, after = conv.advance(x, state[i] if state else None)  # type: ignore[operator]
+            x = F.relu(x)
             outputs.append(x)
-        return outputs
+            following.append(after)
+        return outputs, following
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T', D)
         return self.layers(x)[-1]

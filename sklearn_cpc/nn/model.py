@@ -84,7 +84,7 @@ class CPC(nn.Module):
             Typical length of a training sequence.
         encoder : {"conv", "audio"} or nn.Module, default="conv"
             The latents of a module have the size `latent_size`.
-        context : {"gru", "lstm", "conv"} or nn.Module, default="gru"
+        context : {"gru", "lstm", "conv", "attention"} or nn.Module, default="gru"
             The contexts of a module have the size `context_size`.
         latent_size, context_size : int, default=128
             Size of z and of c.

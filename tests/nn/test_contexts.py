@@ -45,3 +45,33 @@ def test_conv_context_sees_the_last_61_latents():
     context(z)[0, 79].sum().backward()
     seen = z.grad[0].any(-1).nonzero()[:, 0]
     assert seen.tolist() == list(range(79 - 60, 80))
+
+
+def attention_by_definition(layer, c):
+    """The layer step by step, with all scores of the last 128 steps at once."""
+    q, k, v = layer.query_key_value(layer.norm(c)).chunk(3, dim=-1)
+    size = c.shape[-1] // layer.n_heads
+    heads = []
+    for head in range(layer.n_heads):
+        part = slice(head * size, (head + 1) * size)
+        slope = 2.0 ** (-8 * (head + 1) / layer.n_heads)
+        steps = []
+        for t in range(c.shape[1]):
+            past = torch.arange(max(0, t - 127), t + 1)
+            score = (q[:, [t], part] * k[:, past, part]).sum(-1) / size**0.5
+            weight = (score - slope * (t - past)).softmax(-1)  # (B, past)
+            steps.append((weight[..., None] * v[:, past, part]).sum(1))
+        heads.append(torch.stack(steps, 1))
+    c = c + layer.join(torch.cat(heads, -1))
+    return c + layer.step(c)
+
+
+@pytest.mark.parametrize("n_steps", [1, 100, 128, 300])
+def test_attention_is_to_the_last_128_latents(n_steps):
+    generator = torch.Generator().manual_seed(0)
+    context = build(lambda: CONTEXTS["attention"](6, 8), generator)
+    z = latents(n_steps)
+    expected = context.project(z)
+    for layer in context.layers:
+        expected = attention_by_definition(layer, expected)
+    torch.testing.assert_close(context(z), expected, rtol=1e-5, atol=1e-5)

@@ -25,7 +25,7 @@ def test_without_lengths_all_steps_are_valid():
     assert cpc(torch.zeros(2, 9, 2)).lengths.tolist() == [3, 3]
 
 
-@pytest.mark.parametrize("context", ["gru", "lstm", "conv"])
+@pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
 @pytest.mark.parametrize("encoder", ["conv", "audio"])
 def test_no_prediction_depends_on_later_input(encoder, context):
     cpc = model(encoder=encoder, context=context)

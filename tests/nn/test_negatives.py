@@ -107,13 +107,18 @@ def test_every_anchor_has_exactly_the_negatives_asked_for(strategy, n_negatives)
             assert len(negatives) == min(n_negatives, len(pool - {positive}))
 
 
-@pytest.mark.parametrize("strategy", ["batch", "same_sequence", "other_sequences"])
+@pytest.mark.parametrize("strategy", POOLS)
 def test_draws_are_uniform(strategy):
     counts = torch.zeros(len(LENGTHS) * N_STEPS)
     generator = torch.Generator().manual_seed(0)
     for _ in range(3000):
         candidates = sample_candidates(
-            LENGTHS, N_STEPS, strategy=strategy, n_negatives=2, generator=generator
+            LENGTHS,
+            N_STEPS,
+            strategy=strategy,
+            n_negatives=2,
+            groups=GROUPS,
+            generator=generator,
         )
         counts[drawn(candidates, 0, strategy)] += 1
     pool = sorted(expected_pool(strategy, 0))
