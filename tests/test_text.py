@@ -336,7 +336,7 @@ def test_warm_start_goes_on_and_refuses_another_shape():
     resumed = cpc(warm_start=True).fit(X)
     resumed.set_params(max_epochs=2).fit(X)
     np.testing.assert_array_equal(resumed.transform(X), longer.transform(X))
-    for name, value in {"unit": "sentence", "lowercase": False}.items():
+    for name, value in {"unit": "sentence", "lowercase": True}.items():
         with pytest.raises(ValueError, match=f"{name} was changed"):
             clone(cpc(warm_start=True)).fit(X).set_params(**{name: value}).fit(X)
 
