@@ -40,9 +40,10 @@ class CPCTextTransformer(BaseCPC):
         256, else the most frequent ones. All others are one unknown token.
     lowercase : bool, default=False
         Whether texts are lowercased before they are split into tokens.
-    context : {"gru", "lstm", "conv"} or torch.nn.Module, default="gru"
-        From latents to contexts. A module must map (B, T, D) to (B, T, H) and
-        look at the past only; `fit` works on a copy of it.
+    context : str or torch.nn.Module, default="gru"
+        From latents to contexts: "gru", as in the paper; "lstm"; "conv", dilated and
+        causal; "attention", causal, to the last 128 latents. A module must map
+        (B, T, D) to (B, T, H) and look at the past only; `fit` works on a copy of it.
     latent_size : int, default=128
         Size of the embeddings, the latents and the encoder's layers.
     context_size : int, default=128
