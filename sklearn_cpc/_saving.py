@@ -196,16 +196,11 @@ class Saving(BaseEstimator):
 
     def _fitted_content(self) -> dict[str, Any]:
         """Return what is saved of the fitted attributes."""
-        net, own = self.net_, self._own_parts()
+        net = self.net_
         loss = net.criterion_
         options = set(inspect.signature(type(loss)).parameters) - {"generator"}
         return {
-            "model": type(net.module_).__name__,
-            "parts": {
-                name: (type(part).__name__, *part.arguments)
-                for name, part in net.module_.named_children()
-                if name not in own
-            },
+            "model": self._describe(net.module_),
             "loss": (
                 type(loss).__name__,
                 {n: getattr(loss, n) for n in sorted(options)},
@@ -216,6 +211,24 @@ class Saving(BaseEstimator):
             },
         }
 
+    def _describe(self, model: Any) -> dict[str, Any]:
+        """Return how `_outline` makes the model again: plain values."""
+        own = self._own_parts()
+        return {
+            "class": type(model).__name__,
+            "parts": {
+                name: (type(part).__name__, *part.arguments)
+                for name, part in model.named_children()
+                if name not in own
+            },
+        }
+
+    def _outline(self, description: dict[str, Any]) -> torch.nn.Module:
+        """Return a model without memory, but for copies of the user's modules."""
+        own = {name: copy.deepcopy(part) for name, part in self._own_parts().items()}
+        parts = {n: _outline_part(*part) for n, part in description["parts"].items()}
+        return _public(description["class"])(**own, **parts)
+
     def _restore(self, content: dict[str, Any]) -> None:
         """Become what `_fitted_content` was called on."""
         attributes = content["attributes"]
@@ -224,15 +237,14 @@ class Saving(BaseEstimator):
                 raise ValueError(f"{name} is missing or of another type")
         if unknown := attributes.keys() - self._fitted_types.keys():
             raise ValueError(f"{sorted(unknown)} are not known to this release")
-        own = {name: copy.deepcopy(part) for name, part in self._own_parts().items()}
-        made = {name: _outline(*part) for name, part in content["parts"].items()}
-        model: Any = _public(content["model"])(**own, **made)
+        model: Any = self._outline(content["model"])
         wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
         weights = content["net"]["weights"]
         if wanted != {name: tensor.shape for name, tensor in weights.items()}:
             raise ValueError("the weights do not suit the model")
-        for part in made.values():
-            part.to_empty(device="cpu")
+        for part in model.children():
+            if any(weight.is_meta for weight in part.parameters()):
+                part.to_empty(device="cpu")
         kind, options = content["loss"]
         loss: Any = _public(kind)(**options, generator=torch.Generator())
         net = make_net(self, model, loss, available_device(self.device))
@@ -260,7 +272,7 @@ def _public(name: str) -> type[torch.nn.Module]:
     return part
 
 
-def _outline(name: str, *arguments: Any) -> torch.nn.Module:
+def _outline_part(name: str, *arguments: Any) -> torch.nn.Module:
     """Make a part of a model without memory."""
     for value in arguments:
         if not isinstance(value, str | int | float) or not (
