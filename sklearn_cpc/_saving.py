@@ -197,9 +197,12 @@ class Saving(BaseEstimator):
         loss = net.criterion_
         options = set(inspect.signature(type(loss)).parameters) - {"generator"}
         return {
-            "model": type(net.module_).__name__,
-            "parts": {
-                name: recipe(part, name) for name, part in net.module_.named_children()
+            "model": {
+                "class": type(net.module_).__name__,
+                "parts": {
+                    name: recipe(part, name)
+                    for name, part in net.module_.named_children()
+                },
             },
             "loss": (
                 type(loss).__name__,
@@ -219,9 +222,9 @@ class Saving(BaseEstimator):
                 raise ValueError(f"{name} is missing or of another type")
         if unknown := attributes.keys() - self._fitted_types.keys():
             raise ValueError(f"{sorted(unknown)} are not known to this release")
-        own = self._own_parts()
-        parts = {name: remake(part, own) for name, part in content["parts"].items()}
-        model: Any = public(content["model"])(**parts)
+        own, described = self._own_parts(), content["model"]
+        parts = {name: remake(part, own) for name, part in described["parts"].items()}
+        model: Any = public(described["class"])(**parts)
         weights = content["net"]["weights"]
         if _outlines(model.state_dict()) != _outlines(weights):
             raise ValueError("the weights do not suit the model")

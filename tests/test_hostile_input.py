@@ -195,17 +195,17 @@ SIZES = {
         120,
         1500,
     ),
-    "many groups of negatives": (
-        "rng.normal(size=(300, 400))",
+    "all negatives of a large batch": (
+        "rng.normal(size=(100, 200))",
         {
             "max_epochs": 1,
-            "batch_size": 300,
+            "batch_size": 100,
             "negatives": "other_sequences",
             "n_negatives": "all",
             "latent_size": 8,
         },
         120,
-        2500,
+        1500,
     ),
 }
 MEASURE = """

@@ -184,7 +184,8 @@ def without(*path):
 
 
 WEIGHT = ("fitted", "net", "weights", "predictor.linear.weight")
-ENCODER = ("fitted", "parts", "encoder")
+PARTS = ("fitted", "model", "parts")
+ENCODER = (*PARTS, "encoder")
 HOSTILE = {
     "no class": (without("class"), "does not say its class"),
     "no names": (set_at("own", to=3), "does not say its own"),
@@ -206,18 +207,18 @@ HOSTILE = {
     ),
     "wrong shape": (set_at(*WEIGHT, to=torch.zeros(8, 64)), "weights do not suit"),
     "huge shape": (
-        set_at("fitted", "parts", "predictor", to=("LinearPredictor", 2**30, 2**30, 8)),
+        set_at(*PARTS, "predictor", to=("LinearPredictor", 2**30, 2**30, 8)),
         "no usable model",
     ),
     "no tensor": (set_at(*WEIGHT, to="open"), "no usable model"),
     "missing weight": (without(*WEIGHT), "weights do not suit"),
-    "missing part": (without("fitted", "parts", "predictor"), "no usable model"),
+    "missing part": (without(*PARTS, "predictor"), "no usable model"),
     "a function": (
         set_at(*ENCODER, to=("info_nce", 1, 2)),
         "'info_nce' is no part of a model",
     ),
     "any name": (
-        set_at("fitted", "model", to="os.system"),
+        set_at("fitted", "model", "class", to="os.system"),
         "'os.system' is no part of a model",
     ),
     "infinite argument": (
