@@ -401,3 +401,32 @@ def test_ready_tokenizer_survives_clone_and_pickle():
     assert set(fitted.vocabulary_) == {"[UNK]", "iris", "wine"}
     loaded = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
+
+
+# ---- files
+
+
+def split_words(text):
+    """A tokenizer of the user's own."""
+    return text.split()
+
+
+def test_a_file_has_the_same_features(kind, tmp_path):
+    texts = corpus(kind)
+    fitted = cpc(**kind).fit(texts)
+    fitted.save(tmp_path / "model")
+    loaded = CPCTextTransformer.load(tmp_path / "model")
+    assert loaded.vocabulary_ == fitted.vocabulary_
+    np.testing.assert_array_equal(loaded.transform(texts), fitted.transform(texts))
+    assert loaded.score(texts) == fitted.score(texts)
+
+
+def test_a_file_asks_for_the_tokenizer_that_it_cannot_hold(tmp_path):
+    fitted = cpc(tokenizer=split_words).fit(X)
+    fitted.save(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"load\(path, tokenizer="):
+        CPCTextTransformer.load(tmp_path / "model")
+    loaded = CPCTextTransformer.load(tmp_path / "model", tokenizer=split_words)
+    np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
+    pickled = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(pickled.transform(X), fitted.transform(X))
