@@ -303,7 +303,9 @@ def test_accelerate_launch_in_bfloat16(tmp_path):
     alone = one({"options": {"precision": "bf16"} | jobs["job"]["options"]})
     np.testing.assert_allclose(first["loss_curve"], alone.loss_curve_, atol=2e-2)
     in_float32 = one(jobs["job"]).loss_curve_
-    assert np.abs(np.subtract(first["loss_curve"], in_float32)).max() > 1e-3
+    # Rounding to float32 comes to 1e-5 at most, see above.
+    difference = np.subtract(first["loss_curve"], in_float32)[:3]
+    assert np.abs(difference).max() > 1e-4
 
 
 @pytest.mark.slow
