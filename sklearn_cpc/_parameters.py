@@ -1,4 +1,4 @@
-"""What the parameters may be that all CPC estimators share."""
+"""What the parameters may be that several CPC estimators share."""
 
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -11,6 +11,9 @@ from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES
 from .nn.negatives import POOLS
 from .nn.pooling import POOLINGS
+
+# Where samples may be longer than what an update should see of them.
+CROP_LENGTH = [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left"), None]
 
 SHARED: dict[str, Any] = {
     "context": [StrOptions(set(CONTEXTS)), Module],
@@ -32,11 +35,6 @@ SHARED: dict[str, Any] = {
     "temperature": [Interval(Real, 0, None, closed="neither")],
     "features": [StrOptions(set(FEATURES))],
     "pooling": [StrOptions(set(POOLINGS)), tuple, list],
-    "crop_length": [
-        StrOptions({"auto"}),
-        Interval(Integral, 2, None, closed="left"),
-        None,
-    ],
     "max_epochs": [
         StrOptions({"auto"}),
         Interval(Integral, 0, None, closed="left"),

@@ -11,6 +11,7 @@ from ._base import BaseCPC
 from ._compat import StrOptions
 from ._fitting import longest_window
 from ._inputs import read_sequences
+from ._parameters import CROP_LENGTH
 from ._scaling import SCALINGS, ScaledSequences
 from ._streaming import Stream
 from .nn.encoders import ENCODERS
@@ -189,6 +190,7 @@ class CPCTransformer(BaseCPC):
         "scaling": [StrOptions(set(SCALINGS) - {None}), None],
         "nan_policy": [StrOptions({"raise", "mask"})],
         "channels_first": ["boolean"],
+        "crop_length": CROP_LENGTH,
     }
     _shaping = ("encoder", *BaseCPC._shaping)
     _scaling: Any

@@ -1,5 +1,6 @@
 """The estimator for texts."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ import torch
 from ._base import BaseCPC
 from ._compat import HasMethods, Interval, StrOptions
 from ._documents import N_RESERVED, TextReader, Texts, read_texts
+from ._parameters import CROP_LENGTH
 from .nn.initialization import build
 from .nn.tokens import TEXT_ENCODERS
 
@@ -171,6 +173,7 @@ class CPCTextTransformer(BaseCPC):
         "tokenizer": [StrOptions({"bpe", "word"}), HasMethods(["to_str"]), callable],
         "vocabulary_size": [Interval(Integral, 1, 2**24 - N_RESERVED, closed="both")],
         "lowercase": ["boolean"],
+        "crop_length": CROP_LENGTH,
     }
     _shaping = (
         "unit",
@@ -277,9 +280,8 @@ class CPCTextTransformer(BaseCPC):
         ndarray of shape (n_samples, n_features_out), float32
             See `transform`.
         """
-        return super().fit_transform(
-            read_texts(X, type(self).__name__), y, **fit_params
-        )
+        texts = list(X) if isinstance(X, Iterator) else X
+        return super().fit_transform(texts, y, **fit_params)
 
     def _read(self, X: Any, reset: bool, update: bool = False) -> Texts:
         """Read texts; the vocabulary is learned on `reset`."""

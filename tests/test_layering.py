@@ -17,6 +17,7 @@ RULES = {
         "_compat",
         "_fitting",
         "_inputs",
+        "_parameters",
         "_scaling",
         "_streaming",
         "nn",
@@ -34,7 +35,7 @@ RULES = {
         "torch",
     },
     "_image_inputs.py": {"_inputs", "_scaling", "sklearn"},
-    "_text.py": {"_base", "_compat", "_documents", "nn", "torch"},
+    "_text.py": {"_base", "_compat", "_documents", "_parameters", "nn", "torch"},
     "_streaming.py": {"_inputs", "_runtime", "_scaling", "nn", "torch"},
     "_parameters.py": {"_compat", "nn", "torch"},
     "_base.py": {

@@ -18,10 +18,12 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
-from sklearn_cpc import CPCImageTransformer
+from sklearn_cpc import CPCImageTransformer, CPCTextTransformer
 
 RNG = np.random.default_rng(0)
 SMALL = {"latent_size": 8, "context_size": 8, "max_epochs": 2, "batch_size": 8}
+WORDS = ["the", "old", "river", "winds", "slowly", "through", "green", "hills."]
+TEXTS = [" ".join(RNG.choice(WORDS, 12)).capitalize() for _ in range(16)]
 
 # name: (estimator, samples: an array or a list, what fit must refuse)
 CASES = {
@@ -45,6 +47,18 @@ CASES = {
         CPCImageTransformer(**SMALL, random_state=0),
         list(RNG.normal(size=(16, 12, 12))),
         [np.zeros((12, 12)), np.zeros((12, 14))],
+    ),
+    "texts, words": (
+        CPCTextTransformer(**SMALL, random_state=0, tokenizer="word"),
+        TEXTS,
+        [*TEXTS[:-1], None],
+    ),
+    "texts, sentences of byte pairs": (
+        CPCTextTransformer(
+            **SMALL, random_state=0, unit="sentence", vocabulary_size=300
+        ),
+        np.array([". ".join(RNG.permutation(TEXTS)[:4]) for _ in range(16)]),
+        "a single text",
     ),
 }
 METHODS = ("transform", "transform_steps", "score_samples")
@@ -155,6 +169,7 @@ def test_seeds_decide(case):
 @pytest.mark.parametrize("dumps", ["pickle", "joblib"])
 def test_round_trip(fitted, dumps, tmp_path):
     estimator, X = fitted
+    estimator.partial_fit(X)  # from here on, what is pickled goes on exactly
     if dumps == "pickle":
         copied = pickle.loads(pickle.dumps(estimator))
     else:
