@@ -2,19 +2,23 @@
 
     python benchmarks/bench_negatives.py [--seeds N]
 
-Needs the extra `benchmark`. Two kinds of speech:
+Needs the extra `benchmark`. Two kinds of speech, whose groups are the speakers:
 
 - eSpeak NG's: 8 voices, each says 30 utterances to train on and 20 others to test on,
-  about 3 s each, raw waveforms at 16 kHz. The encoder is the paper's with 64 channels.
-  Linear probes tell the phone of a frame (10 ms; from `transform_steps`, 20 000 frames
-  to train on, 10 000 to test on) and the voice of an utterance (from `transform`).
-- the bundled Japanese vowels with the defaults. They are one diphthong, so the probe of
-  a step tells its third of the utterance; the probe of an utterance tells its speaker.
+  about 3 s each, as log-mel spectra, 100 a second. Two convolutions of 4 steps give one
+  latent for each spectrum; windows of 1.28 s and 12 steps ahead, as in the paper.
+  Linear discriminant analysis tells the phone and the voice of single frames, 8 000
+  to train on and 5 000 of the test utterances.
+- the bundled Japanese vowels with the defaults. They are one diphthong, so a frame's
+  probe tells its third of the utterance, and the speaker is told from the pooled
+  features of the utterance.
 
-The speakers are the groups. One thread. Writes JSON and a Markdown table.
+Contexts alone, or all that the estimator gives ("both" latents and contexts of the
+spectra, "all" layers of the vowels). One thread. Writes JSON and a Markdown table.
 """
 
 import argparse
+import functools
 import json
 import platform
 import warnings
@@ -23,13 +27,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from synthetic_speech import RATE, phone_at, utterances
+from synthetic_speech import HOP, N_MELS, RATE, log_mel, phone_at, utterances
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.datasets import load_japanese_vowels
+from sklearn_cpc.nn import CausalConv, ConvStack
 
 RESULTS = Path(__file__).parent / "results" / "negatives"
 # The paper's names, in the order of its Table 2.
@@ -40,27 +46,26 @@ STRATEGIES = {
     "same_group_other_sequences": "same speaker, without current sequence",
     "same_sequence": "current sequence only",
 }
-CPC_ON_WAVEFORMS = {
-    "encoder": "audio",
-    "latent_size": 64,
-    "context_size": 64,
+ON_SPECTRA = {
+    "crop_length": 128,
     "prediction_steps": 12,
     "skip_steps": 0,
-    "batch_size": 8,
-    "max_epochs": 3,
-    "features": "context",
+    "max_epochs": 20,
+    "features": "both",
 }
 
 
-def probe(train, train_labels, test, test_labels):
-    """Return the test accuracy of a linear classifier."""
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    return classifier.fit(train, train_labels).score(test, test_labels)
+def probe(train, test):
+    """Return the test accuracy of a linear classifier; each part is (X, y)."""
+    return (
+        make_pipeline(StandardScaler(), LinearDiscriminantAnalysis())
+        .fit(*train)
+        .score(*test)
+    )
 
 
-def frames(cpc, X, labels_of, n_frames, seed):
+def frames(features, labels_of, n_frames, seed):
     """Return features and labels of frames drawn from all sequences."""
-    features = cpc.transform_steps(X)
     labels = [labels_of(i, len(h)) for i, h in enumerate(features)]
     features, labels = np.concatenate(features), np.concatenate(labels)
     n_frames = min(n_frames, len(labels))
@@ -68,39 +73,69 @@ def frames(cpc, X, labels_of, n_frames, seed):
     return features[chosen], labels[chosen]
 
 
-def evaluate(cpc, train, test):
-    """Return the accuracies of frames and of whole sequences.
+def speech_of(n_each, seed):
+    """Return spectra of eSpeak NG, their voices, and functions that label frames."""
+    X, voices, phones = utterances(n_each, seed=seed)
+    moments = np.arange(1000) * HOP / RATE
+    return (
+        [log_mel(x) for x in X],
+        voices,
+        lambda row, n: phone_at(phones[row], moments[:n]),
+    )
 
-    Each part is (sequences, their speakers, function of row and number of frames
-    that gives the labels of these).
-    """
-    (X, speakers, labels_of), (X_test, test_speakers, test_labels_of) = train, test
-    cpc.fit(X, groups=speakers)
+
+@functools.cache
+def speech():
+    """Return the utterances to train on and those to test on."""
+    return speech_of(30, 0), speech_of(20, 1)
+
+
+def spectra(seed, **options):
+    """Return accuracies on synthetic speech."""
+    (X, voices, phones), (X_test, test_voices, test_phones) = speech()
+    torch.manual_seed(seed)
+    encoder = ConvStack([CausalConv(N_MELS, 128, [4]), CausalConv(128, 128, [4])])
+    cpc = CPCTransformer(encoder=encoder, random_state=seed, **(ON_SPECTRA | options))
+    cpc.fit(X, groups=voices)
+    train, test = cpc.transform_steps(X), cpc.transform_steps(X_test)
+    contexts = slice(cpc.latent_size, None)
+
+    def accuracy(columns, labels, test_labels):
+        return probe(
+            frames([h[:, columns] for h in train], labels, 8_000, seed=0),
+            frames([h[:, columns] for h in test], test_labels, 5_000, seed=1),
+        )
+
+    def voice_of(voices):
+        return lambda row, n: np.full(n, voices[row])
+
     return {
-        "frames": probe(
-            *frames(cpc, X, labels_of, 20_000, seed=0),
-            *frames(cpc, X_test, test_labels_of, 10_000, seed=1),
-        ),
-        "sequences": probe(
-            cpc.transform(X), speakers, cpc.transform(X_test), test_speakers
-        ),
+        "phones, contexts": accuracy(contexts, phones, test_phones),
+        "phones, both": accuracy(slice(None), phones, test_phones),
+        "voices, contexts": accuracy(contexts, voice_of(voices), voice_of(test_voices)),
     }
 
 
-def synthetic(n_each, seed):
-    """Return utterances of eSpeak NG, their voices and their phones."""
-    X, voices, phones = utterances(n_each, seed=seed)
+def vowels(seed, **options):
+    """Return accuracies on the bundled utterances."""
+    X, speakers = load_japanese_vowels(return_X_y=True)
+    X_test, test_speakers = load_japanese_vowels(split="test", return_X_y=True)
+    cpc = CPCTransformer(random_state=seed, **options).fit(X, groups=speakers)
 
-    def labels_of(row, n):  # a latent has seen the samples up to its first one
-        return phone_at(phones[row], np.arange(n) * 160 / RATE)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
-    return X, voices, labels_of
+    def third(row, n):
+        return np.arange(n) * 3 // n
 
-
-def vowels(split):
-    """Return the bundled utterances, their speakers and the thirds of each."""
-    X, speakers = load_japanese_vowels(split=split, return_X_y=True)
-    return X, speakers, lambda row, n: np.arange(n) * 3 // n
+    return {
+        "thirds, all": probe(
+            frames(cpc.transform_steps(X), third, 8_000, seed=0),
+            frames(cpc.transform_steps(X_test), third, 5_000, seed=1),
+        ),
+        "speakers, all": classifier.fit(cpc.transform(X), speakers).score(
+            cpc.transform(X_test), test_speakers
+        ),
+    }
 
 
 def main():
@@ -109,37 +144,30 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     seeds = range(parser.parse_args().seeds)
     torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", module="sklearn")  # few iterations are enough
-    speech = {
-        "synthetic": (synthetic(30, 0), synthetic(20, 1), CPC_ON_WAVEFORMS),
-        "vowels": (vowels("train"), vowels("test"), {}),
-    }
+    warnings.filterwarnings("ignore", module="sklearn")  # frames are collinear
     untrained = [("untrained", {"max_epochs": 0})]
     trained = [(name, {"negatives": name}) for name in STRATEGIES]
     results = {}
-    for kind, (train, test, options) in speech.items():
-        for name, changes in untrained + trained:
-            for seed in seeds:
-                cpc = CPCTransformer(random_state=seed, **(options | changes))
-                row = evaluate(cpc, train, test)
-                results.setdefault(name, {}).setdefault(kind, []).append(row)
-                print(f"{kind:10s} {name:27s} {seed} {row}", flush=True)
+    for seed in seeds:
+        for name, options in untrained + trained:
+            row = spectra(seed, **options) | vowels(seed, **options)
+            results.setdefault(name, []).append(row)
+            print(f"{name:27s} {seed} {row}", flush=True)
     write(results)
 
 
 def write(results):
     """Write the results as JSON and as a Markdown table."""
+    probes = list(results["untrained"][0])
     lines = [
-        "| negatives | in the paper | phones of frames, synthetic | voices, synthetic "
-        "| thirds, vowels | speakers, vowels |",
-        "|---|---|---|---|---|---|",
+        f"| negatives | in the paper | {' | '.join(probes)} |",
+        "|---" * (2 + len(probes)) + "|",
     ]
-    for name, by_kind in results.items():
+    for name, rows in results.items():
         cells = [
             f"{np.mean(values):.3f} ± {np.std(values):.3f}"
-            for kind in ("synthetic", "vowels")
-            for what in ("frames", "sequences")
-            for values in [[row[what] for row in by_kind[kind]]]
+            for what in probes
+            for values in [[row[what] for row in rows]]
         ]
         label = f'`"{name}"`' if name in STRATEGIES else name
         row = [label, STRATEGIES.get(name, ""), *cells]

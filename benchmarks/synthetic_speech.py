@@ -8,9 +8,12 @@ import functools
 
 import espeakng_loader
 import numpy as np
-from scipy.signal import resample_poly
+from scipy.signal import ShortTimeFFT, resample_poly
+from scipy.signal.windows import hann
 
 RATE = 16_000
+# Log-mel spectra: one of 25 ms every 10 ms.
+HOP, WINDOW, N_MELS = 160, 400, 40
 VOICES = ("m1", "m2", "m3", "m4", "f1", "f2", "f3", "f4")
 TEXT = """
 water river morning evening garden window table paper yellow purple green black
@@ -115,3 +118,23 @@ def phone_at(phones, seconds):
     begins, names = zip(*phones, strict=True)
     index = np.searchsorted(begins, seconds, side="right") - 1
     return np.where(index < 0, SILENCE, np.array(names)[np.maximum(index, 0)])
+
+
+def log_mel(waveform):
+    """Return log-mel spectra, (n_frames, `N_MELS`), of 100 frames a second."""
+    spectrum = ShortTimeFFT(hann(WINDOW), HOP, RATE, fft_mode="onesided", mfft=512)
+    frames = np.arange(len(waveform) // HOP)
+    # Frame j ends with sample j * HOP: like a latent, it has not seen the future.
+    power = np.abs(spectrum.stft(np.pad(waveform, (WINDOW // 2, WINDOW)))) ** 2
+    return np.log(_mel_filters(spectrum.f) @ power[:, frames - spectrum.p_min] + 1e-6).T
+
+
+def _mel_filters(frequencies):
+    """Return triangular filters, (`N_MELS`, n_frequencies), evenly spaced in mel."""
+    mel = np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), N_MELS + 2)
+    low, centre, high = (
+        (700 * (10 ** (mel / 2595) - 1))[i : i + N_MELS, None] for i in range(3)
+    )
+    rise = (frequencies - low) / (centre - low)
+    fall = (high - frequencies) / (high - centre)
+    return np.clip(np.minimum(rise, fall), 0, None)

@@ -7,6 +7,7 @@ author = "sklearn_cpc developers"
 version = release = sklearn_cpc.__version__
 
 extensions = [
+    "myst_parser",  # for the tables of the benchmarks, in Markdown
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
