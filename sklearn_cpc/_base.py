@@ -34,7 +34,8 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     """Base of the CPC estimators; see `CPCTransformer` for the parameters.
 
     A subclass stores its parameters in ``__init__`` and has two hooks: `_read`,
-    from what a user passes to sequences that give batches, and `_build_encoder`.
+    from what a user passes to sequences that give batches, and `_build_encoder`. Where
+    its samples are no sequences of vectors, it replaces what else differs.
     """
 
     crop_length: Any = None  # whole samples, where it is no parameter
