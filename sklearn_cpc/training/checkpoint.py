@@ -98,12 +98,13 @@ class Checkpoint(Callback):
         if net.ranks.rank == 0:  # where several processes train together
             remove_leftovers(self.path)
             if os.path.exists(self.path):
-                content = read_file(self.path, "checkpoint")
+                content = self._read()
         content = net.ranks.first(content)
         if content is not None:
             self._resume(net, content)
 
-    def _resume(self, net: Any, content: dict[str, Any]) -> None:
+    def _read(self) -> dict[str, Any]:
+        content = read_file(self.path, "checkpoint")
         saved = content["fit"]
         differ = [part for part, digest in self._fit.items() if saved[part] != digest]
         if differ:
@@ -112,6 +113,9 @@ class Checkpoint(Callback):
                 f"{' and '.join(differ)} differ. Fit as before to go on, delete the "
                 "file to train anew, or use another path."
             )
+        return content
+
+    def _resume(self, net: Any, content: dict[str, Any]) -> None:
         restore(net, content["net"])
         self._rng.bit_generator.state = content["rng"].bit_generator.state
         self._saved_callbacks = content["callbacks"]
@@ -130,8 +134,8 @@ class Checkpoint(Callback):
         **kwargs : dict
             Unused.
         """
-        for name, state in self._saved_callbacks.items():
-            dict(net.callbacks_)[name].__dict__.update(state)
+        for name, callback in net.callbacks_:  # rank 0 has more than the others
+            vars(callback).update(self._saved_callbacks.get(name, {}))
         self._saved_callbacks = {}
         n_done = len(net.history) - 1 - self._n_before
         if n_done and time.monotonic() - self._written >= self.interval:

@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, Checkpoint
 from torch import nn
 
+import sklearn_cpc
 from sklearn_cpc import CPCTransformer
 
 RANK = int(os.environ["RANK"])
@@ -101,7 +102,12 @@ class Save(Checkpoint):
         )
 
 
-MAKE = {make.__name__: make for make in (Stop, Die, Hang, Poison, Save)}
+def Resume(path):
+    """Write after every epoch, and go on from there in the next fit."""
+    return sklearn_cpc.Checkpoint(path, interval=0)
+
+
+MAKE = {make.__name__: make for make in (Stop, Die, Hang, Poison, Save, Resume)}
 
 
 def own_encoder():

@@ -58,6 +58,7 @@ ALIKE = {
     "verbose": {"options": {"verbose": 1, "max_epochs": 2}},
     "no_progress": {"options": {"lr": 1e-9}},
     "save": {"options": {"lr": 0.05}},
+    "resume": {"options": {"max_epochs": 4}, "n_fits": 2},
     "sklearn_bar": {"sklearn_bar": True, "options": {"max_epochs": 2}},
 }
 REFUSED = {
@@ -136,6 +137,7 @@ def two(tmp_path_factory):
     """All jobs done by two processes: their results and what they printed."""
     folder = tmp_path_factory.mktemp("two")
     ALIKE["save"]["options"]["callbacks"] = [("Save", str(folder))]
+    ALIKE["resume"]["options"]["callbacks"] = [("Resume", str(folder / "resume"))]
     results, printed = finish(start(folder, LIKE_ONE | ALIKE | REFUSED), folder)
     assert None not in results, printed
     return folder, results, printed
@@ -209,6 +211,16 @@ def test_a_checkpoint_of_the_first_is_the_end_of_all(two):
     weights = last.net_.module_.state_dict()
     changed = results[1]["save"]["weights"]
     assert any(abs(changed[key] - weights[key].numpy()).max() > 1e-3 for key in changed)
+
+
+def test_all_go_on_from_the_file_of_the_first(two):
+    folder, results, _ = two
+    assert (folder / "resume").exists()
+    once = one({"options": {"max_epochs": 4}})
+    for result in results:
+        np.testing.assert_allclose(
+            result["resume"]["loss_curve"], once.loss_curve_, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(
