@@ -1,5 +1,8 @@
 """Sphinx configuration: `sphinx-build -W docs docs/_build/html`."""
 
+# For the gallery, which looks examples up before it runs them.
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+
 import sklearn_cpc
 
 project = "sklearn_cpc"
