@@ -8,9 +8,9 @@ space that a user may search) are fitted on the training series of six real sets
 aeon, with three seeds each. For every fit the script writes down the test accuracy of
 StandardScaler and LogisticRegression on the features, the cross-validated accuracy on
 the training labels, and criteria that see no label; each of them once on the training
-series and once on the test series, whose labels they do not see either. The results in
-the repository: seeds 0 and 1 are of an earlier commit and another x86-64 CPU than seed 2,
-which was added after the first two had been looked at.
+series and once on the test series, whose labels they do not see either. Of the results
+in the repository, seeds 0 and 1 are of an earlier commit and another x86-64 CPU than
+seed 2, which was added after the first two had been looked at.
 
 `report` correlates (Spearman) every criterion with the test accuracy over the
 configurations of a set, and compares the test accuracy of the configuration that the
