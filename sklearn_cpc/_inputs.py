@@ -174,15 +174,23 @@ def _join_channels(cells: np.ndarray, row: int) -> np.ndarray:
 def _read_array(estimator: Any, X: Any, channels_first: bool) -> Sequences:
     # scikit-learn's own words for sparse, complex, textual and empty input.
     # Finiteness is checked afterwards, in pieces that suit memmaps.
-    array = check_array(
-        X,
-        estimator=estimator,
-        input_name="X",
-        dtype="numeric",
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite=False,
-    )
+    try:
+        array = check_array(
+            X,
+            estimator=estimator,
+            input_name="X",
+            dtype="numeric",
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_all_finite=False,
+        )
+    except TypeError as error:
+        if "NAType" not in str(error):
+            raise
+        raise ValueError(
+            "X has columns of the dtype object that hold pd.NA. Give them a numeric "
+            "dtype first: X.convert_dtypes()."
+        ) from None
     if array.ndim not in (2, 3):
         raise ValueError(
             f"Expected 2D array or 3D array, got {array.ndim}D array instead: "
@@ -204,7 +212,7 @@ def _read_array(estimator: Any, X: Any, channels_first: bool) -> Sequences:
 def _read_list(samples: list[Any], channels_first: bool) -> Sequences:
     arrays: list[np.ndarray] = []
     for i, sample in enumerate(samples):
-        array = np.asarray(sample)
+        array = _numbers(sample)
         if array.dtype.kind not in "biuf":
             try:
                 array = array.astype(np.float64)
@@ -223,6 +231,20 @@ def _read_list(samples: list[Any], channels_first: bool) -> Sequences:
             )
         arrays.append(array)
     return Sequences(arrays, np.array([len(array) for array in arrays]), "list")
+
+
+def _numbers(sample: Any) -> np.ndarray:
+    """Return one sample as an array; of pandas, with NaN for its missing values."""
+    if not hasattr(sample, "iloc"):
+        return np.asarray(sample)
+    return check_array(
+        sample,
+        dtype=None,
+        ensure_2d=False,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+        ensure_min_features=0,
+    )
 
 
 def _padding(sequences: Sequences, allow_nan: bool) -> np.ndarray:

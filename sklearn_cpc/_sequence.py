@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseCPC
 from ._compat import StrOptions
+from ._export import write_onnx
 from ._fitting import longest_window
 from ._inputs import read_sequences
 from ._parameters import CROP_LENGTH
@@ -289,6 +290,42 @@ class CPCTransformer(BaseCPC):
         """
         check_is_fitted(self)
         return Stream(self, n_streams)
+
+    def export_onnx(self, path: Any) -> None:
+        """Write the fitted model to an ONNX file, for use without Python or torch.
+
+        Needs the extra ``onnx``. The graph takes raw values: scaling, missing values
+        and padding are part of it. Before the file is written, the graph has run in
+        onnxruntime on samples of several lengths and given the features of this
+        estimator. The file is there as a whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; by custom it ends with ``.onnx``.
+
+        Raises
+        ------
+        ImportError
+            If onnx or onnxruntime is not installed.
+        ValueError
+            If a module of your own does what ONNX cannot, or not for all sizes.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        The inputs are ``values`` (n_samples, n_timesteps, n_channels), float32, in this
+        order also with ``channels_first=True``, and ``lengths`` (n_samples,), int64,
+        the valid steps of each sample, at least 1. What comes after them does not
+        matter; NaNs before are missing values. The outputs are ``features``, as of
+        `transform`; ``steps`` (n_samples, n_steps, n_features_out), as of
+        `transform_steps`; and ``step_lengths`` (n_samples,), how many of them are
+        valid. The metadata hold ``feature_names``, ``step_feature_names`` and
+        ``downsampling`` as JSON.
+        """
+        check_is_fitted(self)
+        write_onnx(self, path)
 
     def _read(self, X: Any, reset: bool, update: bool = False) -> ScaledSequences:
         """Read sequences; their scaling is learned on `reset`, extended on `update`."""

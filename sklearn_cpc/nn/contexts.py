@@ -163,16 +163,16 @@ class _AttentionLayer(nn.Module):
     def forward(self, c: Tensor) -> Tensor:  # (B, T, H) -> (B, T, H)
         n_steps = c.shape[1]
         block = min(WINDOW, n_steps)
-        n_blocks = -(-n_steps // block)
+        n_blocks = (n_steps + block - 1) // block
         # Blocks of queries, which see their own block and the one before.
         h = F.pad(self.norm(c), (0, 0, 0, n_blocks * block - n_steps))
         q, k, v = (
             part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, A, T, H/A)
             for part in self.query_key_value(h).chunk(3, dim=-1)
         )
-        q = q.unflatten(2, (n_blocks, block))  # (B, A, blocks, block, H/A)
+        q, k, v = (part.unflatten(2, (n_blocks, block)) for part in (q, k, v))
         k, v = (
-            F.pad(part, (0, 0, block, 0)).unfold(2, 2 * block, block).transpose(-1, -2)
+            torch.cat([F.pad(part, (0, 0, 0, 0, 1, 0))[:, :, :-1], part], 3)
             for part in (k, v)
         )  # (B, A, blocks, 2 block, H/A)
         bias = self._bias(n_blocks, block).to(q.device, q.dtype)

@@ -84,7 +84,7 @@ class CausalConv(nn.Module):
             The last inputs, and how many to drop before the next output.
         """
         n_past = self.receptive_field - 1
-        past, drop = state or (h.new_zeros(len(h), n_past, h.shape[2]), 0)
+        past, drop = state or (h.new_zeros(h.shape[0], n_past, h.shape[2]), 0)
         h = torch.cat([past, h], dim=1)
         n_new = h.shape[1] - n_past - drop
         n_outputs = max(0, -(-n_new // self.stride))

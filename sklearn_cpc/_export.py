@@ -1,0 +1,188 @@
+"""Fitted estimators as ONNX files, which run without Python and without torch."""
+
+import copy
+import io
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ._inputs import Sequences
+from ._persistence import write_file
+from ._scaling import LIMIT, SampleScaling
+from .nn.export import FixedStatistics, SampleStatistics, Scale, SequenceGraph
+from .nn.features import StepFeatures
+
+OPSET = 17
+# Samples and latents to trace with: more latents than any context looks back to, so
+# that the graph has the operations that long sequences need.
+EXAMPLE = 2, 300
+# Those to try the graph with, and how close it must come.
+TRIALS = (1, 1), (3, 7), (2, 517)
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What is exported, and what it takes and gives.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+        From raw values to features.
+    example : callable
+        ``(n_samples, n_latents) -> inputs``.
+    inputs, outputs : dict
+        From names to the names of those axes whose size is free.
+    """
+
+    module: torch.nn.Module
+    example: Callable[[int, int], tuple[torch.Tensor, ...]]
+    inputs: dict[str, dict[int, str]]
+    outputs: dict[str, dict[int, str]]
+
+
+def write_onnx(cpc: Any, path: Any) -> None:
+    """Export a `CPCTransformer`; see there."""
+    onnx, onnxruntime = _import_onnx()
+    graph = sequence_graph(cpc)
+    parts = " and ".join(
+        f"{role}={type(getattr(cpc.net_.module_, role)).__name__}"
+        for role in ("encoder", "context")
+    )
+    try:
+        model = onnx.load_model_from_string(_trace(graph))
+    except Exception as error:  # of many kinds, most of them torch's own
+        raise ValueError(
+            f"{parts} cannot be exported to ONNX: {_first_line(error)}"
+        ) from error
+    for name, value in {
+        "feature_names": cpc.get_feature_names_out().tolist(),
+        "step_feature_names": cpc._step_feature_names().tolist(),
+        "downsampling": cpc.downsampling_,
+    }.items():
+        model.metadata_props.add(key=name, value=json.dumps(value))
+    data = model.SerializeToString()
+    if fault := _fault(graph, data, onnxruntime):
+        raise ValueError(
+            f"{parts} cannot be exported to ONNX: {fault}. A graph holds what a module "
+            "does with one example; sizes that it reads as Python numbers (len(x), "
+            "int(...), if ...) stay those of the example."
+        )
+    write_file(path, data)
+
+
+def sequence_graph(cpc: Any) -> Graph:
+    """Return what is exported of a `CPCTransformer`."""
+    pooled = copy.deepcopy(cpc._pooled_features()).cpu()
+    steps = StepFeatures(pooled.model, cpc.features)
+    scale, draw = _scale(cpc)
+
+    def example(n_samples: int, n_latents: int) -> tuple[torch.Tensor, ...]:
+        n_timesteps = (n_latents - 1) * cpc.downsampling_ + 1
+        shortest = -(-n_timesteps // 2)
+        lengths = torch.linspace(n_timesteps, shortest, n_samples).long()
+        return draw(n_samples, n_timesteps), lengths
+
+    return Graph(
+        SequenceGraph(scale, pooled, steps).eval(),
+        example,
+        {
+            "values": {0: "n_samples", 1: "n_timesteps"},
+            "lengths": {0: "n_samples"},
+        },
+        {
+            "features": {0: "n_samples"},
+            "steps": {0: "n_samples", 1: "n_steps"},
+            "step_lengths": {0: "n_samples"},
+        },
+    )
+
+
+def _scale(cpc: Any) -> tuple[Scale, Callable[[int, int], torch.Tensor]]:
+    """Return the scaling, and what draws values that suit it."""
+    nothing = Sequences(np.zeros((1, 1, cpc.n_channels_in_)), np.array([1]), "array")
+    mean, deviation = (
+        torch.from_numpy(moment[0, 0].copy())
+        for moment in cpc._scaling.statistics(nothing)
+    )
+    by_sample = isinstance(cpc._scaling, SampleScaling)
+    statistics = SampleStatistics() if by_sample else FixedStatistics(mean, deviation)
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(n_samples: int, n_steps: int) -> torch.Tensor:
+        noise = torch.randn(n_samples, n_steps, len(mean), generator=generator)
+        return (noise * deviation + mean).float()
+
+    return Scale(statistics, LIMIT), draw
+
+
+def _trace(graph: Graph) -> bytes:
+    """Return the graph as ONNX."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # That this exporter is old: the new one fixes the number of steps of recurrent
+        # networks. And that traces may not hold for other sizes: see `_fault`.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.module,
+            graph.example(*EXAMPLE),
+            file,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_axes=graph.inputs | graph.outputs,
+        )
+    return file.getvalue()
+
+
+def _fault(graph: Graph, data: bytes, onnxruntime: Any) -> str | None:
+    """Run the graph on several sizes, and say where it differs from the model."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # an error is said once
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        return f"onnxruntime does not take the graph ({_first_line(error)})"
+    for n_samples, n_latents in TRIALS:
+        inputs = graph.example(n_samples, n_latents)
+        with torch.no_grad():
+            expected = graph.module(*inputs)
+        arrays = (x.numpy() for x in inputs)
+        size = f"{n_samples} samples of shape {tuple(inputs[0].shape[1:])}"
+        try:
+            outputs = session.run(None, dict(zip(graph.inputs, arrays, strict=True)))
+        except Exception as error:
+            return f"onnxruntime fails on {size} ({_first_line(error)})"
+        for name, output, wanted in zip(graph.outputs, outputs, expected, strict=True):
+            allowed = TOLERANCE * max(1.0, float(wanted.abs().max()))
+            if output.shape != wanted.shape or not np.allclose(
+                output, wanted.numpy(), rtol=0, atol=allowed
+            ):
+                return f"of {size}, onnxruntime gives other {name}"
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]
+
+
+def _import_onnx() -> tuple[Any, Any]:
+    """Import the libraries, or say how to get them."""
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError:
+        raise ImportError(
+            "export_onnx needs the packages onnx and onnxruntime: "
+            'pip install "sklearn-cpc[onnx]".'
+        ) from None
+    return onnx, onnxruntime
