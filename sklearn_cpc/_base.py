@@ -18,6 +18,7 @@ from ._compat import (
     CallbackSupportMixin,
     with_callbacks,
 )
+from ._documentation import page_template
 from ._fitting import fit_model
 from ._parameters import SHARED, names
 from ._runtime import run_options, torch_threads
@@ -42,6 +43,10 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     # What a step of the input is called, and what helps if there are too few.
     _step_name = "time steps"
     _more_steps = "longer sequences, or an encoder with smaller strides"
+
+    # The link in the HTML diagram.
+    _doc_link_module = "sklearn_cpc"
+    _doc_link_template = page_template()
 
     net_: CPCNet
     _rng: np.random.Generator

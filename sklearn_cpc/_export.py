@@ -123,7 +123,7 @@ def _scale(cpc: Any) -> tuple[Scale, Callable[[int, int], torch.Tensor]]:
 
 def _trace(graph: Graph) -> bytes:
     """Return the graph as ONNX."""
-    file = io.BytesIO()
+    file: Any = io.BytesIO()
     with warnings.catch_warnings():
         # That this exporter is old: the new one fixes the number of steps of recurrent
         # networks. And that traces may not hold for other sizes: see `_fault`.

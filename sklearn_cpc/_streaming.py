@@ -58,6 +58,9 @@ class Stream:
         self.n_streams = n_streams
         self.n_steps_seen = 0
 
+    def __repr__(self) -> str:
+        return f"Stream(n_streams={self.n_streams}, n_steps_seen={self.n_steps_seen})"
+
     def push(self, chunk: Any) -> np.ndarray:
         """Take the next time steps and return the features they complete.
 

@@ -53,6 +53,7 @@ RULES = {
     "_base.py": {
         "_parameters",
         "_compat",
+        "_documentation",
         "_fitting",
         "_runtime",
         "_saving",
@@ -89,6 +90,7 @@ RULES = {
     "metrics.py": {"sklearn"},
     "_runtime.py": {"torch", "joblib"},
     "_compat.py": {"sklearn"},
+    "_documentation.py": set(),
     "datasets/*": {"datasets", "sklearn"},
     "training/*": {"_persistence", "nn", "training", "torch", "skorch", "tqdm"},
     "nn/*": {"nn", "torch"},

@@ -1,11 +1,12 @@
 """Callbacks of the training loop."""
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
 
 from .state import n_updates
 
@@ -16,6 +17,10 @@ class EpochProgress(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Open the bar."""
         self._n_before = len(net.history)
+        with warnings.catch_warnings():
+            # In a notebook without ipywidgets, the bar is made of text.
+            warnings.simplefilter("ignore", TqdmWarning)
+            from tqdm.auto import tqdm
         self._bar = tqdm(total=net.max_epochs, desc="CPC", unit="epoch")
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
