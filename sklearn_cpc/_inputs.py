@@ -168,7 +168,7 @@ def _join_channels(cells: np.ndarray, row: int) -> np.ndarray:
             f"Row {row} of X has cells of different lengths, {sorted(lengths)}: the "
             "channels of a sample must have the same time steps."
         )
-    return np.stack([np.asarray(cell) for cell in cells], axis=1)
+    return np.stack([_numbers(cell) for cell in cells], axis=1)
 
 
 def _read_array(estimator: Any, X: Any, channels_first: bool) -> Sequences:

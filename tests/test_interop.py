@@ -175,6 +175,21 @@ def test_list_of_frames_with_na(dtype):
     np.testing.assert_allclose(features, expected, atol=1e-5)
 
 
+def test_series_with_na_in_cells():
+    gaps = [x.copy() for x in X]
+    gaps[0][2, 1] = np.nan
+    expected = cpc(nan_policy="mask").fit_transform(gaps)
+    columns = {
+        f"dim_{i}": [
+            pd.Series([pd.NA if np.isnan(v) else v for v in x[:, i]], dtype="Float64")
+            for x in gaps
+        ]
+        for i in range(3)
+    }
+    features = cpc(nan_policy="mask").fit_transform(pd.DataFrame(columns))
+    np.testing.assert_allclose(features, expected, atol=1e-6)
+
+
 def test_arrow_lists_in_cells():
     pa = pytest.importorskip("pyarrow", reason=NEEDED)
     lists = pd.ArrowDtype(pa.list_(pa.float64()))
