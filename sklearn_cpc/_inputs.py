@@ -184,12 +184,14 @@ def _read_array(estimator: Any, X: Any, channels_first: bool) -> Sequences:
             allow_nd=True,
             ensure_all_finite=False,
         )
+        if array.dtype == object:  # old releases leave frames of several dtypes so
+            array = array.astype(np.float64)
     except TypeError as error:
         if "NAType" not in str(error):
             raise
         raise ValueError(
             "X has columns of the dtype object that hold pd.NA. Give them a numeric "
-            "dtype first: X.convert_dtypes()."
+            "dtype first: X.astype('Float64')."
         ) from None
     if array.ndim not in (2, 3):
         raise ValueError(
