@@ -5,7 +5,7 @@ from sklearn_cpc.nn import AudioEncoder, CausalConv, ConvEncoder
 from sklearn_cpc.nn.encoders import ENCODERS
 from sklearn_cpc.nn.initialization import build
 
-LENGTHS = {"conv": 300, "audio": 1000}
+LENGTHS = {"conv": 300, "audio": 1000, "log_mel": 1000}
 
 
 def encoder_of(name, n_channels=2, n_timesteps=None):
