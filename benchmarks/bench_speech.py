@@ -18,13 +18,8 @@ same network untrained, are contexts and latents together; log-mel spectra are t
 for speakers on the mean, trained on the labels of all training frames with as many
 updates as CPC. One thread. Writes JSON and Markdown tables to benchmarks/results.
 
-With ``--librispeech FOLDER``, real recordings: FOLDER/SPEAKER/CHAPTER/UTTERANCE.flac
-(or .wav; .flac needs the package soundfile), as `train-clean-100` of LibriSpeech, and
-beside FOLDER or in it the labels of the paper's authors, `converted_aligned_phones.txt`:
-a line for each utterance, its name and then a whole number, the phone, for every 10 ms.
-Their `train_split.txt` and `test_split.txt`, a name on each line, are followed where
-they are there; else every fifth utterance of a speaker is for testing. The paper's
-models need a hundred times more updates: ``--updates`` and ``--size`` say how much.
+With ``--librispeech FOLDER``, real recordings with the labels of the paper's authors:
+see `labelled_speech`. The paper trained on them for 300,000 updates.
 """
 
 import argparse
@@ -33,13 +28,12 @@ import json
 import platform
 import time
 import warnings
-import wave
 from importlib.metadata import version
 from pathlib import Path
 
-import flite_speech
 import numpy as np
 import torch
+from labelled_speech import STRATEGIES, librispeech, synthetic
 from scipy.fft import dct
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -49,10 +43,9 @@ from torch.nn import functional as F
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.nn import LogMel
-from sklearn_cpc.nn.spectra import HOP, RATE, WINDOW
+from sklearn_cpc.nn.spectra import HOP
 
 RESULTS = Path(__file__).parent / "results" / "speech"
-N_TRAIN, N_TEST = 200, 40  # utterances of each speaker
 TRAIN_FRAMES, TEST_FRAMES = 8, 20  # of each utterance
 LOUDNESS = 2_000  # of speech, about, as 16-bit numbers
 CROP, BATCH = 20_480, 32
@@ -65,104 +58,6 @@ ON_SPEECH = {
     "features": "both",
 }
 STEPS = (2, 4, 8, 12, 16)
-# The paper's names.
-STRATEGIES = {
-    "batch": "mixed speaker",
-    "same_group": "same speaker",
-    "other_sequences": "mixed speaker, without current sequence",
-    "same_group_other_sequences": "same speaker, without current sequence",
-    "same_sequence": "current sequence only",
-}
-
-
-class Speech:
-    """Recordings of known speakers, of which some are for testing.
-
-    Parameters
-    ----------
-    waveforms : list of ndarray (n_samples,)
-    speakers : array-like (n,)
-    phone_at : callable
-        ``(row, seconds) -> phones`` at these moments of a recording.
-    is_test : ndarray of bool (n,)
-    """
-
-    def __init__(self, waveforms, speakers, phone_at, is_test):
-        self.waveforms, self.phone_at = waveforms, phone_at
-        self.speakers = np.unique(speakers, return_inverse=True)[1]
-        self.train, self.test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-
-    def phones(self, row):
-        """Return the phone of each frame."""
-        frames = np.arange(-(-len(self.waveforms[row]) // HOP))
-        return self.phone_at(row, np.maximum(frames * HOP - WINDOW / 2, 0) / RATE)
-
-    def of(self, rows):
-        """Return the waveforms of some recordings."""
-        return [self.waveforms[row] for row in rows]
-
-
-def synthetic():
-    """Return Flite's speech."""
-    waveforms, speakers, phones = flite_speech.utterances(N_TRAIN + N_TEST)
-    is_test = np.arange(len(waveforms)) >= N_TRAIN * len(flite_speech.SPEAKERS)
-    return Speech(
-        waveforms,
-        speakers,
-        lambda row, seconds: flite_speech.phone_at(phones[row], seconds),
-        is_test,
-    )
-
-
-def librispeech(folder):
-    """Return real recordings in LibriSpeech's layout; see above."""
-    beside = [folder, folder.parent]
-    labels = first_file(beside, "converted_aligned_phones.txt")
-    if labels is None:
-        raise SystemExit(f"No converted_aligned_phones.txt in or beside {folder}.")
-    lines = (line.split() for line in labels.read_text(encoding="utf-8").splitlines())
-    phones = {name: np.array(values, int) for name, *values in lines}
-    paths = sorted([*folder.rglob("*.flac"), *folder.rglob("*.wav")])
-    paths = [path for path in paths if path.stem in phones]
-    if not paths:
-        raise SystemExit(f"No recording under {folder} has labels in {labels}.")
-    speakers = np.array([path.parent.parent.name for path in paths])
-    test = first_file(beside, "test_split.txt")
-    if test is not None:
-        names = set(test.read_text(encoding="utf-8").split())
-        is_test = np.array([path.stem in names for path in paths])
-    else:
-        count = {name: 0 for name in speakers}
-        is_test = np.zeros(len(paths), bool)
-        for i, name in enumerate(speakers):
-            is_test[i] = count[name] % 5 == 4
-            count[name] += 1
-
-    def phone_at(row, seconds):
-        of_row = phones[paths[row].stem]
-        return of_row[np.minimum((seconds * 100).astype(int), len(of_row) - 1)]
-
-    return Speech([read(path) for path in paths], speakers, phone_at, is_test)
-
-
-def first_file(folders, name):
-    """Return the first that is there, or None."""
-    return next((f / name for f in folders if (f / name).exists()), None)
-
-
-def read(path):
-    """Return the waveform of a file of 16-bit samples, mono, 16 kHz."""
-    if path.suffix == ".flac":
-        import soundfile
-
-        waveform, rate = soundfile.read(path, dtype="int16")
-    else:
-        with wave.open(str(path)) as file:
-            rate = file.getframerate()
-            waveform = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-    if rate != RATE or waveform.ndim != 1:
-        raise SystemExit(f"{path} is not mono, {RATE} Hz.")
-    return waveform
 
 
 # ---- features
@@ -238,7 +133,7 @@ def cpc(encoder, speech, n_updates, seed, **options):
 
 
 class Supervised(nn.Module):
-    """The network of a CPC model with a linear layer for phones and one for speakers."""
+    """The network of a CPC model, with layers that tell phones and speakers."""
 
     def __init__(self, model, n_phones, n_speakers):
         super().__init__()
@@ -247,7 +142,8 @@ class Supervised(nn.Module):
         self.to_phone = nn.Linear(n_features, n_phones)
         self.to_speaker = nn.Linear(n_features, n_speakers)
 
-    def forward(self, x, real):  # (B, T) -> (B, T', n_phones), (B, n_speakers)
+    def forward(self, x, real):
+        """Return scores of phones, (B, T', n), and of speakers, (B, n)."""
         z, c, _, _ = self.network(x[..., None])
         h = torch.cat([z, c], dim=-1)
         weights = (real / real.sum(1, keepdim=True))[..., None]

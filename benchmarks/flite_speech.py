@@ -4,6 +4,7 @@ Needs Debian's package `flite` (``apt-get install flite``; BSD-like licence). Th
 sentences are those of `bench_text`. What was synthesized is kept in the cache folder.
 """
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -54,7 +55,7 @@ def say(text, voice, pitch, duration, folder):
         waveform = np.frombuffer(file.readframes(file.getnframes()), np.int16)
     pairs = [segment.rsplit(":", 1) for segment in printed.split()]
     names, ends = zip(*pairs, strict=True)
-    # kal16 leaves out the second half of the last pause, all else is where it should be.
+    # kal16 leaves out the second half of the last pause; all else is in its place.
     return waveform, list(zip(map(float, ends), names, strict=True))
 
 
@@ -94,7 +95,7 @@ def utterances(n_each, seed=0):
         waveforms = np.split(file["waveform"], np.cumsum(file["lengths"])[:-1])
         pairs = list(zip(file["ends"].tolist(), file["names"].tolist(), strict=True))
         bounds = np.append(0, np.cumsum(file["n_phones"]))
-    phones = [pairs[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    phones = [pairs[a:b] for a, b in itertools.pairwise(bounds)]
     return waveforms, np.arange(len(waveforms)) % len(SPEAKERS), phones
 
 
