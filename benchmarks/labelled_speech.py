@@ -1,11 +1,11 @@
 """Recordings whose speakers and phones are known, and which of them are for testing.
 
 Synthetic ones (see `flite_speech`), or those of a folder in LibriSpeech's layout,
-SPEAKER/CHAPTER/NAME.flac or .wav, such as `train-clean-100`. In it or beside it are the
-labels of the paper's authors, `converted_aligned_phones.txt`: a line for each utterance,
-its name and then a whole number, the phone, for every 10 ms. If there is also their
-`test_split.txt`, a name on each line, it says what is for testing; else every fifth
-utterance of a speaker is. To read .flac takes ``pip install soundfile``.
+SPEAKER/CHAPTER/NAME.flac or .wav, such as `train-clean-100`. In it or beside it are
+the labels of the paper's authors, `converted_aligned_phones.txt`: a line for each
+utterance, its name and then a whole number, the phone, for every 10 ms. If there is
+also their `test_split.txt`, a name on each line, it says what is for testing; else
+every fifth utterance of a speaker is. To read .flac takes ``pip install soundfile``.
 """
 
 import wave

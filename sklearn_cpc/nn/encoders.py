@@ -91,6 +91,8 @@ class CausalConv(nn.Module):
             return h.new_zeros(len(h), 0, self.norm.weight.shape[0]), following
         h = h.transpose(1, 2)
         with low_precision(h.device.type, n_channels=h.shape[1]):
+            if not torch.is_autocast_enabled(h.device.type):
+                h = h.to(self.norm.weight.dtype)  # of a layer that had autocast
             h = torch.cat(
                 [
                     conv(h[:, :, self.receptive_field - size :])
