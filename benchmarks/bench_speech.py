@@ -269,6 +269,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--tables", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--utterances", type=int, nargs=2, default=[200, 40])
     parser.add_argument("--updates", type=int, default=3000)
     parser.add_argument("--on-waveform", type=int, default=600)
     parser.add_argument("--in-table-2", type=int, default=600)
@@ -277,8 +278,10 @@ def main():
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of probes that have not converged
     folder = arguments.librispeech
-    speech = synthetic() if folder is None else librispeech(folder)
-    name = "speech" if folder is None else "speech_librispeech"
+    if folder is None:
+        speech, name = synthetic(*arguments.utterances), "speech"
+    else:
+        speech, name = librispeech(folder), "speech_librispeech"
     results = {}
     for seed in range(arguments.seeds):
         for number, row, values in results_of(arguments, speech, seed):

@@ -15,7 +15,6 @@ import numpy as np
 
 from sklearn_cpc.nn.spectra import HOP, RATE, WINDOW
 
-N_TRAIN, N_TEST = 200, 40  # synthetic utterances of each speaker
 # The paper's names, in the order of its Table 2.
 STRATEGIES = {
     "batch": "mixed speaker",
@@ -53,10 +52,10 @@ class Speech:
         return [self.waveforms[row] for row in rows]
 
 
-def synthetic():
-    """Return Flite's speech."""
-    waveforms, speakers, phones = flite_speech.utterances(N_TRAIN + N_TEST)
-    is_test = np.arange(len(waveforms)) >= N_TRAIN * len(flite_speech.SPEAKERS)
+def synthetic(n_train, n_test):
+    """Return Flite's speech, so many utterances of each speaker."""
+    waveforms, speakers, phones = flite_speech.utterances(n_train + n_test)
+    is_test = np.arange(len(waveforms)) >= n_train * len(flite_speech.SPEAKERS)
     return Speech(
         waveforms,
         speakers,
