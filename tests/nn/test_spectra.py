@@ -4,7 +4,6 @@ import math
 import pickle
 
 import numpy as np
-import pytest
 import torch
 
 from sklearn_cpc.nn import LogMel, LogMelEncoder
@@ -102,17 +101,9 @@ def test_encoder_knows_what_it_sees():
 
 def test_nothing_but_what_is_learned_is_stored():
     encoder = build(LogMelEncoder, torch.Generator().manual_seed(0), (1, 8, 20_480))
-    assert sum(p.numel() for p in encoder.state_dict().values()) == 2 * 40 + sum(
+    assert sum(p.numel() for p in encoder.state_dict().values()) == sum(
         4 * n_in * 8 + 8 + 2 * 8 for n_in in (40, 8)
     )
     copy = pickle.loads(pickle.dumps(encoder))
     x = torch.randn(1, 900, 1)
     assert torch.equal(copy(x), encoder(x))
-
-
-@pytest.mark.parametrize("gain", [1e-2, 32768.0])
-def test_latents_do_not_depend_on_the_gain(gain):
-    encoder = build(LogMelEncoder, torch.Generator().manual_seed(0), (1, 8, 20_480))
-    x = torch.randn(1, 4000, 1)
-    latents, louder = (encoder(values)[0, 10:] for values in (x, gain * x))
-    torch.testing.assert_close(latents, louder, rtol=0, atol=1e-2)
