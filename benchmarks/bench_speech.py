@@ -126,7 +126,7 @@ def evaluate(extract, speech):
 def cpc(encoder, speech, n_updates, seed, **options):
     """Return a CPC model, trained on the training recordings."""
     windows = sum(max(1, len(w) // CROP) for w in speech.of(speech.train))
-    n_epochs = round(n_updates / -(-windows // BATCH))
+    n_epochs = -(-n_updates // -(-windows // BATCH))
     options = {**ON_SPEECH, "encoder": encoder, "max_epochs": n_epochs, **options}
     model = CPCTransformer(random_state=seed, **options)
     return model.fit(speech.of(speech.train), groups=speech.speakers[speech.train])
@@ -270,9 +270,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--tables", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--utterances", type=int, nargs=2, default=[200, 40])
-    parser.add_argument("--updates", type=int, default=3000)
-    parser.add_argument("--on-waveform", type=int, default=600)
-    parser.add_argument("--in-table-2", type=int, default=600)
+    parser.add_argument("--updates", type=int, default=2000)
+    parser.add_argument("--on-waveform", type=int, default=400)
+    parser.add_argument("--in-table-2", type=int, default=400)
     parser.add_argument("--librispeech", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

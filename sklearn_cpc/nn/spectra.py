@@ -95,4 +95,4 @@ def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
     fall = (high - frequencies[:, None]) / (high - centre)
     mel = torch.minimum(rise, fall).clamp(min=0)
     parts = torch.cat([fourier.real, fourier.imag], dim=1)
-    return parts.to(device, torch.float32), mel.to(device, torch.float32)
+    return parts.float().to(device), mel.float().to(device)
