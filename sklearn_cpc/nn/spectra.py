@@ -38,6 +38,9 @@ class LogMel(nn.Module):
 
     receptive_field, stride, n_bands = WINDOW, HOP, N_MELS
 
+    def __init__(self) -> None:  # without arguments
+        super().__init__()
+
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, ceil(T / 160), 40 C)
         return self.advance(x)[0]
 
