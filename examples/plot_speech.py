@@ -46,7 +46,7 @@ options = {
 X, X_test = ([waveforms[row] for row in part] for part in (train, test))
 models = {
     "untrained": CPCTransformer(**options, max_epochs=0),
-    "CPC": CPCTransformer(**options, max_epochs=100),
+    "CPC": CPCTransformer(**options, max_epochs=60),
 }
 for model in models.values():
     model.fit(X, groups=voices[train])
