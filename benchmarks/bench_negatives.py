@@ -27,25 +27,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from labelled_speech import STRATEGIES
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from synthetic_speech import HOP, N_MELS, RATE, log_mel, phone_at, utterances
+from synthetic_speech import log_mel, phone_at, utterances
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.datasets import load_japanese_vowels
 from sklearn_cpc.nn import CausalConv, ConvStack
+from sklearn_cpc.nn.spectra import HOP, N_MELS, RATE
 
 RESULTS = Path(__file__).parent / "results" / "negatives"
-# The paper's names, in the order of its Table 2.
-STRATEGIES = {
-    "batch": "mixed speaker",
-    "same_group": "same speaker",
-    "other_sequences": "mixed speaker, without current sequence",
-    "same_group_other_sequences": "same speaker, without current sequence",
-    "same_sequence": "current sequence only",
-}
 ON_SPECTRA = {
     "crop_length": 128,
     "prediction_steps": 12,

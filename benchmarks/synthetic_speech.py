@@ -8,12 +8,11 @@ import functools
 
 import espeakng_loader
 import numpy as np
-from scipy.signal import ShortTimeFFT, resample_poly
-from scipy.signal.windows import hann
+import torch
+from scipy.signal import resample_poly
 
-RATE = 16_000
-# Log-mel spectra: one of 25 ms every 10 ms.
-HOP, WINDOW, N_MELS = 160, 400, 40
+from sklearn_cpc.nn import LogMel
+
 VOICES = ("m1", "m2", "m3", "m4", "f1", "f2", "f3", "f4")
 TEXT = """
 water river morning evening garden window table paper yellow purple green black
@@ -83,7 +82,7 @@ class Synthesizer:
         return 0  # go on
 
     def say(self, text, voice):
-        """Return a waveform at `RATE` and the (second, name) of its phones."""
+        """Return a waveform, 16 kHz, and the (second, name) of its phones."""
         self.parts, self.phones = [], []
         self.library.espeak_SetVoiceByName(f"en-us+{voice}".encode())
         data = text.encode()
@@ -121,20 +120,6 @@ def phone_at(phones, seconds):
 
 
 def log_mel(waveform):
-    """Return log-mel spectra, (n_frames, `N_MELS`), of 100 frames a second."""
-    spectrum = ShortTimeFFT(hann(WINDOW), HOP, RATE, fft_mode="onesided", mfft=512)
-    frames = np.arange(len(waveform) // HOP)
-    # Frame j ends with sample j * HOP: like a latent, it has not seen the future.
-    power = np.abs(spectrum.stft(np.pad(waveform, (WINDOW // 2, WINDOW)))) ** 2
-    return np.log(_mel_filters(spectrum.f) @ power[:, frames - spectrum.p_min] + 1e-6).T
-
-
-def _mel_filters(frequencies):
-    """Return triangular filters, (`N_MELS`, n_frequencies), evenly spaced in mel."""
-    mel = np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), N_MELS + 2)
-    low, centre, high = (
-        (700 * (10 ** (mel / 2595) - 1))[i : i + N_MELS, None] for i in range(3)
-    )
-    rise = (frequencies - low) / (centre - low)
-    fall = (high - frequencies) / (high - centre)
-    return np.clip(np.minimum(rise, fall), 0, None)
+    """Return log-mel spectra, (n_frames, 40), of 100 frames a second."""
+    x = torch.from_numpy(waveform.astype(np.float32))[None, :, None]
+    return LogMel()(x)[0].numpy()

@@ -32,12 +32,14 @@ class CPCTransformer(BaseCPC):
 
     Parameters
     ----------
-    encoder : {"conv", "audio"} or torch.nn.Module, default="conv"
+    encoder : {"conv", "audio", "log_mel"} or torch.nn.Module, default="conv"
         From input steps to latents. "conv": causal convolutions of several
         kernel sizes, whose strides follow the length of the sequences. "audio":
-        the paper's encoder for raw waveforms, one latent for 160 samples. A
-        module must map (B, T, C) to (B, ceil(T / downsampling), D) and look at
-        the past only; `fit` works on a copy of it.
+        the paper's encoder for raw waveforms, one latent for 160 samples. "log_mel":
+        for waveforms at 16 kHz, log-mel spectra and two convolutions, also one for
+        160 samples, which trains much faster. A module must map (B, T, C) to (B,
+        ceil(T / downsampling), D) and look at the past only; `fit` works on a copy
+        of it.
     context : str or torch.nn.Module, default="gru"
         From latents to contexts: "gru", as in the paper; "lstm"; "conv", dilated and
         causal; "attention", causal, to the last 128 latents. A module must map

@@ -37,11 +37,12 @@ def test_any_chunks_give_the_features_of_the_whole(context, size):
     assert stream.n_steps_seen == len(x)
 
 
+@pytest.mark.parametrize("encoder", ["audio", "log_mel"])
 @pytest.mark.parametrize("features", ["context", "latent", "both", "all"])
 @pytest.mark.parametrize("size", [50, 160, None])
-def test_waveforms(features, size):
+def test_waveforms(encoder, features, size):
     waves = RNG.normal(size=(3, 2000))
-    cpc = fit(waves, encoder="audio", features=features)
+    cpc = fit(waves, encoder=encoder, features=features)
     stream = cpc.stream()
     streamed = np.concatenate([stream.push(part) for part in chunks(waves[0], size)])
     whole = cpc.transform_steps(waves[:1])[0]

@@ -1,13 +1,14 @@
 """The model and its parts, for people with their own training loop."""
 
 from .contexts import AttentionContext, ConvContext, GRUContext, LSTMContext
-from .encoders import AudioEncoder, CausalConv, ConvEncoder, ConvStack
+from .encoders import AudioEncoder, CausalConv, ConvEncoder, ConvStack, LogMelEncoder
 from .grid import GridContext, GridCPC, RowContext
 from .info_nce import info_nce
 from .loss import CPCLoss
 from .model import CPC
 from .patches import ConvPatchEncoder, GridEncoder
 from .predictors import LinearPredictor
+from .spectra import LogMel
 from .tokens import SentenceEncoder, TokenEncoder
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "GridEncoder",
     "LSTMContext",
     "LinearPredictor",
+    "LogMel",
+    "LogMelEncoder",
     "RowContext",
     "SentenceEncoder",
     "TokenEncoder",

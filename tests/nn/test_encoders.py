@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from sklearn_cpc.nn import AudioEncoder, CausalConv, ConvEncoder
+from sklearn_cpc.nn import AudioEncoder, CausalConv, ConvEncoder, ConvStack
 from sklearn_cpc.nn.encoders import ENCODERS
 from sklearn_cpc.nn.initialization import build
 
-LENGTHS = {"conv": 300, "audio": 1000}
+LENGTHS = {"conv": 300, "audio": 1000, "log_mel": 1000}
 
 
 def encoder_of(name, n_channels=2, n_timesteps=None):
@@ -114,4 +114,17 @@ def test_bfloat16_changes_the_precision_only(n_in):
         expected = conv(x)
         with torch.autocast("cpu", torch.bfloat16):
             low = conv(x)
+    assert (low - expected).abs().max() < 0.1
+
+
+def test_bfloat16_from_a_wide_layer_to_a_narrow_one():
+    generator = torch.Generator().manual_seed(0)
+    stack = build(
+        lambda: ConvStack([CausalConv(32, 8, [4]), CausalConv(8, 8, [4])]), generator
+    )
+    x = torch.randn(2, 20, 32, generator=generator)
+    with torch.no_grad():
+        expected = stack(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            low = stack(x)
     assert (low - expected).abs().max() < 0.1
