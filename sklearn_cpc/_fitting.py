@@ -38,6 +38,8 @@ from .training.validation import Validation
 MAX_EPOCHS = 100
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
+# From how many sequences, and how much of them, a new encoder is calibrated.
+N_CALIBRATION, LENGTH_CALIBRATION = 32, 4_096
 
 
 def fit_model(
@@ -342,6 +344,17 @@ def longest_window(crop_length: int | str | None, encoder: Any, source: Any) -> 
         default = CROP_LATENTS * getattr(encoder, "downsampling", 1)
         crop_length = getattr(encoder, "crop_length", default)
     return min(int(crop_length), longest)
+
+
+def some_windows(
+    source: Any, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return values and lengths of random windows, to calibrate an encoder with."""
+    rows = torch.randperm(len(source), generator=generator)[:N_CALIBRATION].numpy()
+    spare = np.maximum(source.lengths[rows] - LENGTH_CALIBRATION, 0)
+    starts = np.int64(torch.rand(len(rows), generator=generator).numpy() * (spare + 1))
+    x, lengths = source.batch(rows, np.minimum(starts, spare), LENGTH_CALIBRATION)
+    return torch.from_numpy(x), torch.from_numpy(lengths)
 
 
 def _steps_to_predict(

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import BaseCPC
 from ._compat import StrOptions
 from ._export import write_onnx
-from ._fitting import longest_window
+from ._fitting import longest_window, some_windows
 from ._inputs import read_sequences
 from ._parameters import CROP_LENGTH
 from ._scaling import SCALINGS, ScaledSequences
@@ -67,9 +67,10 @@ class CPCTransformer(BaseCPC):
     features : {"context", "latent", "both", "all"}, default="all"
         Activations to return. "both" is latents and contexts, "all" adds every
         layer of the encoder.
-    pooling : str or tuple of str, default=("mean", "max", "std")
+    pooling : str or tuple of str, default=("mean", "max", "std", "ppv")
         How the activations of all steps become one vector: one or several of
-        "mean", "max", "min", "std" and "last".
+        "mean", "max", "min", "std", "ppv", the proportion of positive values, and
+        "last".
     scaling : {"channel", "sample"} or None, default="channel"
         Which mean and deviation are taken off: of each channel over the training
         set, of each channel of each sequence, or none.
@@ -217,7 +218,7 @@ class CPCTransformer(BaseCPC):
         negatives="batch",
         temperature=0.1,
         features="all",
-        pooling=("mean", "max", "std"),
+        pooling=("mean", "max", "std", "ppv"),
         scaling="channel",
         nan_policy="raise",
         channels_first=False,
@@ -352,13 +353,16 @@ class CPCTransformer(BaseCPC):
         """Return a new encoder whose strides suit the lengths, or the user's own."""
         if isinstance(self.encoder, torch.nn.Module):
             return self.encoder
-        make = ENCODERS[self.encoder]
+        make: Any = ENCODERS[self.encoder]
         windows = np.minimum(
             source.lengths, longest_window(self.crop_length, make, source)
         )
         n_timesteps = int(np.median(windows))
         arguments = (self.n_channels_in_, self.latent_size, n_timesteps)
-        return build(make, generator, arguments)
+        encoder: Any = build(make, generator, arguments)
+        if hasattr(encoder, "calibrate"):
+            encoder.calibrate(*some_windows(source, generator))
+        return encoder
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -15,12 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .masks import latent_lengths, step_mask
 from .spectra import LogMel
 from .windows import next_windows
 
 # oneDNN 3.12, on CPUs with AMX, computes wrong bfloat16 convolutions for 2 to 12
 # channels and kernels of 8 or more; so few channels gain nothing from it anyway.
 MIN_BF16_CHANNELS = 16
+# Calibration: outputs that vary less are not made to vary by 1, lest rounding is all
+# that they show; and channels become positive between this quantile and its opposite.
+MIN_DEVIATION = 1e-3
+LOWEST = 0.05
 
 
 def low_precision(device: str, n_channels: int) -> torch.autocast:
@@ -86,6 +91,13 @@ class CausalConv(nn.Module):
         state : tuple of Tensor and int
             To be passed to the next call.
         """
+        h, state = self.convolve(h, state)
+        return self.norm(h), state
+
+    def convolve(
+        self, h: Tensor, state: tuple[Tensor, int] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, int]]:
+        """Do the same without the layer norm."""
         h, following = next_windows(h, state, self.receptive_field, self.stride)
         if not h.shape[1]:
             return h.new_zeros(h.shape[0], 0, self.norm.weight.shape[0]), following
@@ -101,7 +113,38 @@ class CausalConv(nn.Module):
                 ],
                 dim=1,
             )
-        return self.norm(h.transpose(1, 2)), following
+        return h.transpose(1, 2), following
+
+    def calibrate(self, h: Tensor, lengths: Tensor) -> None:
+        """Give every channel a deviation of 1, and a zero amid its values.
+
+        Before the layer norm, each channel of a kernel size becomes positive at
+        another quantile of the data, as the biases of MiniRocket are chosen [1]_.
+
+        Parameters
+        ----------
+        h : Tensor of shape (B, T, C)
+            Inputs of some training sequences.
+        lengths : Tensor of shape (B,)
+            Their valid steps.
+
+        References
+        ----------
+        .. [1] A. Dempster, D. F. Schmidt, G. I. Webb (2021), MiniRocket: A Very Fast
+           (Almost) Deterministic Transform for Time Series Classification,
+           arXiv:2012.08791.
+        """
+        branches: Any = self.branches
+        h, _ = self.convolve(h)
+        valid = h[step_mask(latent_lengths(lengths, self.stride), h.shape[1])]  # (n, D)
+        widths = [conv.out_channels for conv in branches]
+        for conv, values in zip(branches, valid.split(widths, 1), strict=True):
+            deviation = values.std(0, correction=0).clamp(min=MIN_DEVIATION)
+            quantiles = torch.linspace(LOWEST, 1 - LOWEST, conv.out_channels)
+            rows = (quantiles * (len(values) - 1)).long()
+            zero = values.sort(0).values.gather(0, rows[None])[0]
+            conv.weight /= deviation[:, None, None]
+            conv.bias.copy_((conv.bias - zero) / deviation)
 
 
 class ConvStack(nn.Module):
@@ -198,6 +241,29 @@ class ConvEncoder(ConvStack):
             for stride in strides[1:]
         ]
         super().__init__(convolutions)
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor, lengths: Tensor) -> None:
+        """Start from what the data are like, not from what they might be.
+
+        In the first layer, each kernel of several steps is made to sum to zero: it
+        sees change, where a kernel of random weights mostly sees the level. Then all
+        layers are scaled to the data; see `CausalConv.calibrate`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, T, C)
+            Some of the training sequences.
+        lengths : Tensor of shape (B,)
+            Their valid steps.
+        """
+        convolutions: Any = self.convolutions
+        for branch in convolutions[0].branches:
+            if branch.kernel_size[0] > 1:
+                branch.weight -= branch.weight.mean(2, keepdim=True)
+        for conv in convolutions:
+            conv.calibrate(x, lengths)
+            x, lengths = F.relu(conv(x)), latent_lengths(lengths, conv.stride)
 
     @classmethod
     def strides_for(cls, n_timesteps: int) -> list[int]:

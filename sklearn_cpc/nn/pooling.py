@@ -30,6 +30,11 @@ def std(h: Tensor, mask: Tensor) -> Tensor:
     return (deviation.square().sum(1) / mask.sum(1)).sqrt()
 
 
+def ppv(h: Tensor, mask: Tensor) -> Tensor:
+    """Proportion of positive values."""
+    return ((h > 0) & mask).sum(1) / mask.sum(1)
+
+
 def last(h: Tensor, mask: Tensor) -> Tensor:
     """Features of the last valid step."""
     index = mask.sum(1, keepdim=True) - 1  # (B, 1, 1)
@@ -42,5 +47,6 @@ POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "max": maximum,
     "min": minimum,
     "std": std,
+    "ppv": ppv,
     "last": last,
 }

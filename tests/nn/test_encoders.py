@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from sklearn_cpc.nn import AudioEncoder, CausalConv, ConvEncoder, ConvStack
-from sklearn_cpc.nn.encoders import ENCODERS
+from sklearn_cpc.nn.encoders import ENCODERS, LOWEST
 from sklearn_cpc.nn.initialization import build
+from sklearn_cpc.nn.masks import step_mask
 
 LENGTHS = {"conv": 300, "audio": 1000, "log_mel": 1000}
 
@@ -128,3 +129,53 @@ def test_bfloat16_from_a_wide_layer_to_a_narrow_one():
         with torch.autocast("cpu", torch.bfloat16):
             low = stack(x)
     assert (low - expected).abs().max() < 0.1
+
+
+def calibrated(x):
+    """Return an encoder, its first layer calibrated on whole sequences."""
+    encoder = encoder_of("conv", x.shape[2], x.shape[1])
+    encoder.calibrate(x, torch.full((len(x),), x.shape[1]))
+    return encoder.convolutions[0]
+
+
+@torch.no_grad()
+def test_calibrated_channels_vary_alike_and_open_at_spread_quantiles():
+    x = 100 + signal(300, 20).cumsum(1)
+    h = calibrated(x).convolve(x)[0].flatten(0, 1)
+    torch.testing.assert_close(h.std(0), torch.ones(8), rtol=0.01, atol=0)
+    positive = (h > 0).float().mean(0)
+    for low, high in positive.split(2):  # of a kernel size
+        assert low > high
+    assert abs(positive.max() - (1 - LOWEST)) < 0.01
+    assert abs(positive.min() - LOWEST) < 0.01
+
+
+@torch.no_grad()
+def test_calibrated_kernels_see_change_and_not_the_level():
+    x = signal(300, 20).cumsum(1)
+    conv = calibrated(x)
+    field = conv.receptive_field  # before that, a kernel sees the padding
+    low, high = (conv.convolve(x + level)[0][:, field:] for level in (0, 100))
+    n = conv.branches[0].out_channels  # kernels of one step
+    torch.testing.assert_close(low[..., n:], high[..., n:], rtol=0, atol=1e-2)
+    assert ((high - low)[..., :n].abs() > 1).all()
+
+
+@torch.no_grad()
+def test_calibration_does_not_see_padding():
+    x = signal(300, 6)
+    lengths = torch.tensor([300, 100, 20, 300, 1, 200])
+    x[~step_mask(lengths, 300)] = 0
+    longer = torch.cat([x, torch.zeros(6, 200, 2)], dim=1)
+    first, second = (encoder_of("conv", 2, 300) for _ in range(2))
+    first.calibrate(x, lengths)
+    second.calibrate(longer, lengths)
+    for key, weight in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[key], weight, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("value", [0.0, 1e6])
+def test_calibration_on_constant_sequences(value):
+    conv = calibrated(torch.full((3, 50, 2), value))
+    assert all(weight.isfinite().all() for weight in conv.state_dict().values())

@@ -9,6 +9,7 @@ REFERENCES = {
     "max": lambda h: h.max(0).values,
     "min": lambda h: h.min(0).values,
     "std": lambda h: h.std(0, correction=0),
+    "ppv": lambda h: (h > 0).float().mean(0),
     "last": lambda h: h[-1],
 }
 
