@@ -22,6 +22,7 @@ exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_cpc"
 html_theme_options = {"show_prev_next": False}
+html_static_path = ["_static"]
 
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": False}
