@@ -3,9 +3,9 @@
 Similarity search: who else sounds like this voice
 ==================================================
 
-Features in which distance means something serve more than classifiers. Here an utterance
-is the question and the ones most like it are the answer, without a label anywhere:
-labels only count, in the end, how often the answer is the same speaker.
+Features in which distance means something serve more than classifiers. Here an
+utterance is the question and those most like it are the answer, without a label
+anywhere: labels only count, in the end, how often the answer is the same speaker.
 """
 
 import matplotlib.pyplot as plt
@@ -54,7 +54,9 @@ for name, Z in vectors.items():
 
 print("part of the answers that are the same speaker")
 for name, right in same.items():
-    print(f"{name:16s} first: {right[:, 0].mean():.3f}, ten: {right[:, :10].mean():.3f}")
+    print(
+        f"{name:16s} first: {right[:, 0].mean():.3f}, ten: {right[:, :10].mean():.3f}"
+    )
 
 # %%
 # One question

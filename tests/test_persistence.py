@@ -243,7 +243,7 @@ def test_own_modules(way, tmp_path):
         fitted.save(path)
         message = (
             r"your own context \(Sequential\) and encoder \(Own\), whose code no file "
-            r"holds\. Pass it again: CPCTransformer\.load\(path, context=\.\.\., encoder="
+            r"holds\. Pass it again: CPCTransformer\.load\(path, context=\.\.\., enc"
         )
         with pytest.raises(ValueError, match=message):
             CPCTransformer.load(path)

@@ -9,7 +9,9 @@ def test_five_minutes_in_millivolts():
     assert ecg.data.shape == (5 * 60 * ecg.sampling_rate,)
     assert ecg.data.dtype == np.float32
     # The values that SciPy documents for the same excerpt.
-    np.testing.assert_allclose(ecg.data[[0, 1, -1]], [-0.245, -0.215, -0.385], rtol=1e-5)
+    np.testing.assert_allclose(
+        ecg.data[[0, 1, -1]], [-0.245, -0.215, -0.385], rtol=1e-5
+    )
     np.testing.assert_allclose(ecg.data.mean(dtype=float), -0.16510875, rtol=1e-6)
     np.testing.assert_allclose(ecg.data.std(dtype=float), 0.5992473991177294, rtol=1e-6)
 
