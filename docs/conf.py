@@ -22,7 +22,12 @@ exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_cpc"
 html_theme_options = {"show_prev_next": False}
+# Pages without pages below them have nothing to show in a sidebar.
+html_sidebars = dict.fromkeys(
+    ["index", "getting_started", "benchmarks", "comparison"], []
+)
 html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": False}
@@ -34,4 +39,5 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "abort_on_example_error": True,
+    "within_subsection_order": "ExampleTitleSortKey",
 }

@@ -100,8 +100,7 @@ lowest = time[score.argmin()]
 near = np.abs(seconds - lowest) < 8
 detail.plot(seconds[near], signal[near], linewidth=0.8)
 detail.set(ylabel="ECG, mV", xlabel="time, seconds", title="Around the lowest score")
-for ax in (whole, curve):
-    ax.sharex(whole)
+curve.sharex(whole)
 for ax in (whole, detail):
     for t in time[alarm]:
         ax.axvspan(t - 0.125, t + 0.125, color="tab:red", alpha=0.25, linewidth=0)
