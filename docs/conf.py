@@ -23,9 +23,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_cpc"
 html_theme_options = {"show_prev_next": False}
 # Pages without pages below them have nothing to show in a sidebar.
-html_sidebars = dict.fromkeys(
-    ["index", "getting_started", "benchmarks", "comparison"], []
-)
+html_sidebars = {
+    page: [] for page in ("index", "getting_started", "benchmarks", "comparison")
+}
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 

@@ -1,5 +1,11 @@
 """Contrastive predictive coding for scikit-learn pipelines."""
 
+from ._displays import (
+    EmbeddingDisplay,
+    StepAccuracyDisplay,
+    StepFeaturesDisplay,
+    TrainingCurveDisplay,
+)
 from ._image import CPCImageTransformer
 from ._persistence import ModelFileError
 from ._sequence import CPCTransformer
@@ -11,6 +17,10 @@ __all__ = [
     "CPCTextTransformer",
     "CPCTransformer",
     "Checkpoint",
+    "EmbeddingDisplay",
     "ModelFileError",
+    "StepAccuracyDisplay",
+    "StepFeaturesDisplay",
+    "TrainingCurveDisplay",
 ]
 __version__ = "0.1.0"

@@ -166,13 +166,18 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
             images, the grid: (n_samples, n_rows, n_columns, n_features_out).
         """
         source = self._read_fitted(X)
+        steps = self._step_features(source)
+        return steps if source.ragged else np.stack(steps)
+
+    def _step_features(self, source: Any) -> list[np.ndarray]:
+        """Return the features of each sequence, step by step."""
         extract = StepFeatures(self.net_.module_, self.features)
         steps: list[Any] = [None] * len(source)
         n_steps = -(-source.lengths // self.downsampling_)
         for rows, output in self._run(lambda x, lengths: extract(x), source):
             for row, features in zip(rows, output, strict=True):
                 steps[row] = features[: n_steps[row]].copy()
-        return steps if source.ragged else np.stack(steps)
+        return steps
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return how well the model predicts each sample, in nats.
@@ -304,14 +309,21 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if input_features is not None:
             _check_feature_names_in(self, input_features)
-        x = torch.zeros(1, *self._smallest_input(), device=self.device_)
-        lengths = torch.full((1,), x.shape[1], device=x.device)
         with torch.inference_mode():
-            pooled = self._pooled_features().named(x, lengths)
-        columns = [
-            f"{name}_{i}" for name, h in pooled.items() for i in range(h.shape[1])
-        ]
-        return np.array(columns, dtype=object)
+            pooled = self._pooled_features().named(*self._smallest_batch())
+        return _column_names(pooled)
+
+    def _step_feature_names(self) -> np.ndarray:
+        """Return the names of the columns of `transform_steps`."""
+        extract = StepFeatures(self.net_.module_, self.features)
+        with torch.inference_mode():
+            steps = extract.named(self._smallest_batch()[0])
+        return _column_names(steps)
+
+    def _smallest_batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return one sample that has all features, and its length."""
+        x = torch.zeros(1, *self._smallest_input(), device=self.device_)
+        return x, torch.full((1,), x.shape[1], device=x.device)
 
     def _run(
         self, extract: Any, source: Any
@@ -367,3 +379,9 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _column_names(layers: dict[str, torch.Tensor]) -> np.ndarray:
+    """Return a name for every column of activations side by side."""
+    columns = [f"{name}_{i}" for name, h in layers.items() for i in range(h.shape[-1])]
+    return np.array(columns, dtype=object)

@@ -36,6 +36,7 @@ RULES = {
     },
     "_image_inputs.py": {"_inputs", "_scaling", "sklearn"},
     "_text.py": {"_base", "_compat", "_documents", "_parameters", "nn", "torch"},
+    "_displays/*": {"_displays", "matplotlib", "sklearn"},
     "_streaming.py": {"_inputs", "_runtime", "_scaling", "nn", "torch"},
     "_parameters.py": {"_compat", "nn", "torch"},
     "_base.py": {
@@ -80,7 +81,14 @@ RULES = {
     "datasets/*": {"datasets", "sklearn"},
     "training/*": {"_persistence", "nn", "training", "torch", "skorch", "tqdm"},
     "nn/*": {"nn", "torch"},
-    "__init__.py": {"_image", "_persistence", "_sequence", "_text", "training"},
+    "__init__.py": {
+        "_displays",
+        "_image",
+        "_persistence",
+        "_sequence",
+        "_text",
+        "training",
+    },
 }
 STANDARD = {
     "abc",
@@ -94,6 +102,7 @@ STANDARD = {
     "importlib",
     "inspect",
     "io",
+    "itertools",
     "json",
     "math",
     "numbers",

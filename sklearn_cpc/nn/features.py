@@ -129,12 +129,13 @@ class StepFeatures(nn.Module):
         super().__init__()
         self.model, self.features = model, features
 
-    def forward(self, x: Tensor) -> Tensor:
+    def named(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the features of each layer, ``(B, T', D)``."""
         # Latent j is aligned with step j * downsampling / factor of a layer.
-        return torch.cat(
-            [
-                h[:, :: self.model.downsampling // factor].float()
-                for h, factor in named_layers(self.model, x, self.features).values()
-            ],
-            dim=-1,
-        )
+        return {
+            name: h[:, :: self.model.downsampling // factor].float()
+            for name, (h, factor) in named_layers(self.model, x, self.features).items()
+        }
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat(list(self.named(x).values()), dim=-1)

@@ -1,0 +1,17 @@
+"""Pictures of fitted estimators, in the form of scikit-learn's displays.
+
+`from_estimator` computes and draws, `__init__` stores what was computed, `plot` draws
+it again. matplotlib is imported when something is drawn.
+"""
+
+from .accuracy import StepAccuracyDisplay
+from .embedding import EmbeddingDisplay
+from .steps import StepFeaturesDisplay
+from .training import TrainingCurveDisplay
+
+__all__ = [
+    "EmbeddingDisplay",
+    "StepAccuracyDisplay",
+    "StepFeaturesDisplay",
+    "TrainingCurveDisplay",
+]
