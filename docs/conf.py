@@ -30,8 +30,11 @@ html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 
 autosummary_generate = True
-autodoc_default_options = {"members": True, "inherited-members": False}
+autodoc_default_options = {"members": True}
 default_role = "code"
+# A reference to a name of this package must find it; others are not looked up.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!sklearn_cpc\b).*")]
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
 

@@ -10,11 +10,10 @@ anywhere: labels only count, in the end, how often the answer is the same speake
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_cpc import CPCTransformer
+from sklearn_cpc import CPCTransformer, EmbeddingDisplay
 from sklearn_cpc.datasets import load_japanese_vowels
 
 X, speaker = load_japanese_vowels(split="all", return_X_y=True)
@@ -88,14 +87,8 @@ left.set(
 )
 left.set_xticks([1, 5, 10, 15, 20])
 left.legend(title="features")
-map_ = PCA(2, random_state=0).fit_transform(Z)
-dots = right.scatter(*map_.T, c=speaker, cmap="tab10", vmin=0.5, vmax=10.5, s=12)
-right.scatter(*map_[question], s=90, facecolors="none", edgecolors="black")
-right.annotate("question", map_[question], xytext=(8, 8), textcoords="offset points")
-right.set(
-    xlabel="first principal component",
-    ylabel="second principal component",
-    title="CPC features of the utterances",
-)
-right.legend(*dots.legend_elements(), title="speaker", fontsize="small", loc="best")
+points = EmbeddingDisplay.from_estimator(cpc, X, speaker, ax=right).points
+right.scatter(*points[question], s=90, facecolors="none", edgecolors="black")
+right.annotate("question", points[question], xytext=(8, 8), textcoords="offset points")
+right.set_title("CPC features, by speaker")
 plt.show()

@@ -1,5 +1,6 @@
 """The docs show what there is: every table, every public name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ PAGES = "\n".join(
     page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.rst"))
 )
 TABLES = sorted((ROOT / "benchmarks" / "results").glob("*.md"))
+MARKDOWN = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("benchmarks/*.md"),
+    *ROOT.glob(".github/*.md"),
+]
 API = (ROOT / "docs" / "api.rst").read_text(encoding="utf-8").split()
 
 
@@ -28,3 +34,9 @@ def test_every_public_name_is_in_the_api(module):
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("plot_*.py")))
 def test_examples_are_short(example):
     assert len(example.read_text(encoding="utf-8").splitlines()) < 140
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
