@@ -12,9 +12,8 @@ muscle noise, and an electrode that loses contact.
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.signal import find_peaks, resample_poly
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.neighbors import LocalOutlierFactor
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_cpc import CPCTransformer
@@ -46,23 +45,22 @@ print("contrastive accuracy by step:", *np.round(cpc.contrastive_accuracy(X), 2)
 # %%
 # Which moments surprise it?
 # --------------------------
-# The score of a window of two seconds, four times a second. The lowest two per cent
+# The score of a window of two seconds, four times a second. The lowest three per cent
 # are looked at.
 
 X_dense, time = windows(signal, seconds=2, every=0.25)
 score = cpc.score_samples(X_dense)
-alarm = score < np.quantile(score, 0.02)
+alarm = score < np.quantile(score, 0.03)
 print("surprising seconds:", *sorted({int(t) for t in time[alarm]}))
 
 # %%
 # Odd beats are another matter
 # ----------------------------
-# Premature beats come every few seconds, so the model has learned them like any other,
-# and a score alone hardly finds them. A detector on features looks at what is apart,
-# not at what cannot be foretold. No annotations come with the recording: by a rule of
-# thumb, an odd beat is one that a trough of at least 0.45 mV follows. How well do
-# windows around single beats tell it, without ever being told? An area under the curve
-# of 0.5 is guessing.
+# Every fourth beat comes too early and looks odd. The model has learned these like any
+# other, and they surprise it little. Where what is sought is not rare, a few labels do
+# more than any score: five odd and five usual beats here, without and with training. No
+# annotations come with the recording: by a rule of thumb, an odd beat is one that a
+# trough of 0.45 mV follows. An area under the curve of 0.5 is guessing.
 
 beats, _ = find_peaks(ecg.data, prominence=0.8, distance=ecg.sampling_rate // 4)
 beats = beats[(beats > 540) & (beats < len(ecg.data) - 540)]
@@ -70,18 +68,20 @@ level = np.array([np.median(ecg.data[b - 540 : b + 540]) for b in beats])
 trough = np.array([ecg.data[b + 36 : b + 144].min() for b in beats]) - level
 odd = trough < -0.45
 around = np.stack([signal[b // 3 - 120 : b // 3 + 120] for b in beats])
-untrained = CPCTransformer(random_state=0, n_jobs=1, max_epochs=0).fit(X)
-judges = {
-    "score_samples": -cpc.score_samples(around),
-}
-for name, model in (("untrained features", untrained), ("CPC features", cpc)):
-    detector = make_pipeline(StandardScaler(), LocalOutlierFactor(n_neighbors=200))
-    Z = model.transform(around)
-    detector.fit(Z)
-    judges[name] = -detector[-1].negative_outlier_factor_
 print(f"{odd.sum()} of {len(beats)} beats are odd")
-for name, judge in judges.items():
-    print(f"{name:20s} {roc_auc_score(odd, judge):.2f}")
+print(f"surprise alone:     {roc_auc_score(odd, -cpc.score_samples(around)):.2f}")
+untrained = CPCTransformer(random_state=0, n_jobs=1, max_epochs=0).fit(X)
+for name, model in (("untrained", untrained), ("CPC", cpc)):
+    Z = StandardScaler().fit_transform(model.transform(around))
+    areas = []
+    for draw in range(20):
+        rng = np.random.default_rng(draw)
+        few = [rng.choice(np.flatnonzero(odd == c), 5, replace=False) for c in (0, 1)]
+        few = np.concatenate(few)
+        judge = LogisticRegression(max_iter=1000).fit(Z[few], odd[few])
+        rest = np.delete(np.arange(len(odd)), few)
+        areas.append(roc_auc_score(odd[rest], judge.decision_function(Z[rest])))
+    print(f"{name:10s}ten labels: {np.mean(areas):.2f}, mean of 20 draws")
 
 # %%
 # The recording and its surprises
@@ -93,9 +93,9 @@ whole, curve, detail = axes
 whole.plot(seconds, signal, linewidth=0.4)
 whole.set(ylabel="ECG, mV", title="Five minutes of an electrocardiogram")
 curve.plot(time, score, linewidth=0.8, color="tab:green")
-curve.plot(time[alarm], score[alarm], ".", color="tab:red", label="lowest 2 %")
+curve.plot(time[alarm], score[alarm], ".", color="tab:red", label="lowest 3 %")
 curve.set(ylabel="score, nats", xlabel="time, seconds")
-curve.legend(loc="lower left")
+curve.legend(loc="lower right")
 lowest = time[score.argmin()]
 near = np.abs(seconds - lowest) < 8
 detail.plot(seconds[near], signal[near], linewidth=0.8)
