@@ -57,10 +57,10 @@ print("surprising seconds:", *sorted({int(t) for t in time[alarm]}))
 # Odd beats are another matter
 # ----------------------------
 # Every fourth beat comes too early and looks odd. The model has learned these like any
-# other, and they surprise it little. Where what is sought is not rare, a few labels do
-# more than any score: five odd and five usual beats here, without and with training. No
+# other, and they surprise it little. What is not rare has to be shown: by five odd
+# and five usual beats with a label, and a window of two seconds around each. No
 # annotations come with the recording: by a rule of thumb, an odd beat is one that a
-# trough of 0.45 mV follows. An area under the curve of 0.5 is guessing.
+# trough of 0.45 mV follows. An area under the curve of 0.5 is guessing, 1 is right.
 
 beats, _ = find_peaks(ecg.data, prominence=0.8, distance=ecg.sampling_rate // 4)
 beats = beats[(beats > 540) & (beats < len(ecg.data) - 540)]

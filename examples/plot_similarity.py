@@ -60,7 +60,7 @@ for name, right in same.items():
 # %%
 # One question
 # ------------
-# Its answers come with their distance, nearest first. A model file and the features are
+# Its answers come with their distance, itself first. A model file and the features are
 # all that a search engine has to keep: new utterances are transformed as they come.
 
 Z = StandardScaler().fit_transform(vectors["CPC"])
