@@ -32,9 +32,10 @@ html_css_files = ["tables.css"]
 autosummary_generate = True
 autodoc_default_options = {"members": True}
 default_role = "code"
-# A reference to a name of this package must find it; others are not looked up.
+# A reference to a public name of this package must find it; others are not looked up.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!sklearn_cpc\b).*")]
+nitpick_ignore_regex = [("py:.*", r"(?!sklearn_cpc\.[^_]).*")]
+toc_object_entries_show_parents = "hide"
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
 

@@ -93,9 +93,9 @@ whole, curve, detail = axes
 whole.plot(seconds, signal, linewidth=0.4)
 whole.set(ylabel="ECG, mV", title="Five minutes of an electrocardiogram")
 curve.plot(time, score, linewidth=0.8, color="tab:green")
-curve.plot(time[alarm], score[alarm], ".", color="tab:red", label="lowest 3 %")
+curve.plot(time[alarm], score[alarm], ".", color="tab:red")
 curve.set(ylabel="score, nats", xlabel="time, seconds")
-curve.legend(loc="lower right")
+curve.set_title("How well each window could be foretold; red: the lowest 3 %")
 lowest = time[score.argmin()]
 near = np.abs(seconds - lowest) < 8
 detail.plot(seconds[near], signal[near], linewidth=0.8)
