@@ -22,10 +22,20 @@ exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_cpc"
 html_theme_options = {"show_prev_next": False}
+# Pages without pages below them have nothing to show in a sidebar.
+html_sidebars = {
+    page: [] for page in ("index", "getting_started", "benchmarks", "comparison")
+}
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 autosummary_generate = True
-autodoc_default_options = {"members": True, "inherited-members": False}
+autodoc_default_options = {"members": True}
 default_role = "code"
+# A reference to a public name of this package must find it; others are not looked up.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!sklearn_cpc\.[^_]).*")]
+toc_object_entries_show_parents = "hide"
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
 
@@ -33,4 +43,5 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "abort_on_example_error": True,
+    "within_subsection_order": "ExampleTitleSortKey",
 }

@@ -73,12 +73,12 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> "BaseCPC":
-        """Learn to tell the future of the sequences from other positions.
+        """Learn to tell what follows in the samples from other positions.
 
         Parameters
         ----------
         X : array, list or frame
-            The sequences, in any of the forms the class accepts.
+            The samples, in any of the forms the class accepts.
         y : Ignored
             Not used; present for scikit-learn's pipelines.
         groups : array-like of shape (n_samples,), default=None
@@ -98,15 +98,14 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None, *, groups: Any = None) -> "BaseCPC":
-        """Train for one epoch on some more sequences.
+        """Train for one epoch on some more samples.
 
-        The first call builds the model: its strides follow the lengths of the
-        sequences it sees.
+        The first call builds the model, to suit the samples it sees.
 
         Parameters
         ----------
         X : array, list or frame
-            The sequences, in any of the forms the class accepts.
+            The samples, in any of the forms the class accepts.
         y : Ignored
             Not used; present for scikit-learn's pipelines.
         groups : array-like of shape (n_samples,), default=None
@@ -134,12 +133,12 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     # ---- features and scores
 
     def transform(self, X: Any) -> np.ndarray:
-        """Turn each sequence into one vector of pooled features.
+        """Turn each sample into one vector of pooled features.
 
         Parameters
         ----------
         X : array, list or frame
-            The sequences, in any of the forms the class accepts.
+            The samples, in any of the forms the class accepts.
 
         Returns
         -------
@@ -154,15 +153,15 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return features
 
     def transform_steps(self, X: Any) -> np.ndarray | list[np.ndarray]:
-        """Turn each sequence into features step by step.
+        """Turn each sample into features step by step.
 
         Step ``j`` is aligned with the input step ``j * downsampling_`` and does
-        not depend on later ones.
+        not depend on later ones. The steps of an image are its patches.
 
         Parameters
         ----------
         X : array, list or frame
-            The sequences, in any of the forms the class accepts.
+            The samples, in any of the forms the class accepts.
 
         Returns
         -------
@@ -186,12 +185,12 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return steps
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return how well the model predicts each sequence, in nats.
+        """Return how well the model predicts each sample, in nats.
 
         Parameters
         ----------
         X : array, list or frame
-            The sequences, in any of the forms the class accepts.
+            The samples, in any of the forms the class accepts.
 
         Returns
         -------
@@ -199,13 +198,13 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
             ``log N - InfoNCE`` at N = 1024, a lower bound of the information
             that contexts and later latents share: at most 6.93, and below 0
             where guessing would be better. The N - 1 negatives are represented
-            by the mean over 256 latents of the training sequences, so nothing
+            by the mean over 256 latents of the training samples, so nothing
             is random and a sample's score does not depend on the others.
 
         Raises
         ------
         ValueError
-            If a sequence is too short for a single prediction.
+            If a sample is too short for a single prediction.
         """
         scores, source = self._scores(X)
         too_short = np.flatnonzero(np.isnan(scores))
@@ -217,7 +216,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`: higher is better, without labels.
 
-        Sequences that are too short for a single prediction do not count.
+        Samples that are too short for a single prediction do not count.
 
         Scores compare models of any size, context, `n_negatives`, `negatives` and
         `batch_size`, for N is the same for all. They do not compare models that
@@ -228,7 +227,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array, list or frame
-            The sequences, in any of the forms the class accepts.
+            The samples, in any of the forms the class accepts.
         y : Ignored
             Not used; present for scikit-learn's searches.
 
@@ -240,7 +239,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If all sequences are too short for a single prediction.
+            If all samples are too short for a single prediction.
         """
         scores, source = self._scores(X)
         if np.isnan(scores).all():
@@ -251,19 +250,19 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Return how often the latent that came resembles its prediction most.
 
         Each prediction is compared with the latent that came and with 256 latents
-        of the training sequences; guessing would be right in 0.4 % of cases. An
+        of the training samples; guessing would be right in 0.4 % of cases. An
         accuracy near 1 at all steps means that the task is too easy, near 0 that
         these steps cannot be predicted.
 
         Parameters
         ----------
         X : array, list or frame
-            The sequences, in any of the forms the class accepts.
+            The samples, in any of the forms the class accepts.
 
         Returns
         -------
         ndarray of shape (prediction_steps,), float64
-            For each step ahead, the nearest first; NaN where no sequence is long
+            For each step ahead, the nearest first; NaN where no sample is long
             enough.
         """
         return self._compare(contrastive_accuracy, self._read_fitted(X))

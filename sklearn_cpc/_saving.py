@@ -129,10 +129,11 @@ class Saving(BaseEstimator):
                 f"{', '.join(sorted(unknown))}. Update sklearn_cpc."
             )
         if missing := {n: kind for n, kind in own.items() if n not in parameters}:
-            call = ", ".join(f"{n}={kind}(...)" for n, kind in missing.items())
+            what = " and ".join(f"{n} ({kind})" for n, kind in missing.items())
+            call = ", ".join(f"{n}=..." for n in missing)
             raise ValueError(
-                f"{name} holds only the weights of your own {' and '.join(missing)}. "
-                f"Pass what they belong to: {cls.__name__}.load(path, {call})."
+                f"{name} was saved with your own {what}, whose code no file holds. "
+                f"Pass it again: {cls.__name__}.load(path, {call})."
             )
         estimator: Any = cls().set_params(**saved | parameters)
         estimator._validate_params()

@@ -410,5 +410,5 @@ def test_a_file_or_a_pickle_has_the_same_features(tmp_path, options, own):
         assert copy.score(X) == fitted.score(X)
         assert copy.grid_shape_ == fitted.grid_shape_
     for name in own:
-        with pytest.raises(ValueError, match=f"only the weights of your own {name}"):
+        with pytest.raises(ValueError, match=f"saved with your own {name}"):
             CPCImageTransformer.load(tmp_path / "model")

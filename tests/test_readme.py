@@ -30,9 +30,3 @@ def test_example_runs():
     exec("\n".join(lines), names)
     expression, claimed = last.split("  # ")
     assert eval(expression, names) == pytest.approx(float(claimed), abs=0.015)
-
-
-@pytest.mark.slow
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)]*)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
