@@ -94,7 +94,7 @@ def fit_model(
                 net.module_,
                 batches.source,
                 size=batches.crop_length,
-                **cpc._run_options(batches.crop_length, str(net.device)),
+                **cpc._run_options(str(net.device)),
             ),
             "_partially_fitted": fit_data is None,
             **net_attributes(net),

@@ -117,7 +117,9 @@ class PooledGridFeatures(PooledFeatures):
 
 
 class StepFeatures(nn.Module):
-    """``x -> (B, T', n_features)``: every layer at the steps of the latents.
+    """``(x, lengths) -> (B, T', n_features)``: every layer at the steps of the latents.
+
+    Lengths are not needed, for padding never changes a step before it.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ class StepFeatures(nn.Module):
         super().__init__()
         self.model, self.features = model, features
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         # Latent j is aligned with step j * downsampling / factor of a layer.
         return torch.cat(
             [
