@@ -96,6 +96,7 @@ STANDARD = {
     "io",
     "json",
     "math",
+    "mmap",
     "numbers",
     "os",
     "pathlib",
