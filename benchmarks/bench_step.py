@@ -8,8 +8,9 @@ negatives, forward and backward, with and without the matrices W_k, beside the w
 published code does it: every anchor gathers negatives of its own, in a loop over the
 steps. Beside `info-nce-pytorch`, too, whose loss with shared negatives does the same
 work (extra `benchmark`). Not beside NTXentLoss of lightly or of
-pytorch-metric-learning, which compare all pairs of a batch of views: other work. "transform": beside the bare
-forward pass with the pooling, batch by batch. "gpu": the paper's model of audio.
+pytorch-metric-learning, which compare all pairs of a batch of views: other work.
+"transform": beside the bare forward pass with the pooling, batch by batch. "gpu": the
+paper's model of audio.
 
 All that is compared runs in turn within one process; medians of ratios. Rates are parts
 of that of a square matrix product of 1,024 rows, measured in the same turns; operations

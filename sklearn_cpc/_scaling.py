@@ -152,7 +152,9 @@ class ScaledSequences:
 
 def _moments(sequences: Sequences, row: int) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of the channels of one sequence, ``(C,)`` each."""
-    n_observed, total, squares = 0, 0.0, 0.0
+    n_observed: Any = 0
+    total: Any = 0.0
+    squares: Any = 0.0
     for values in sequences.pieces(row):
         n_observed = n_observed + (~np.isnan(values)).sum(0)
         total = total + np.nansum(values, 0, dtype=np.float64)

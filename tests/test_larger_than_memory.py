@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_cpc import _inputs
+from sklearn_cpc import _inputs, _scaling
 from sklearn_cpc._inputs import Sequences, release
 from sklearn_cpc._scaling import SCALINGS, ScaledSequences
 
@@ -116,9 +116,8 @@ def test_statistics_in_pieces_are_those_of_the_whole(monkeypatch, scaling, chunk
         return ScaledSequences.of(sequences, learned).batch(np.arange(5))[0]
 
     expected = batch()
-    for module in ("_inputs", "_scaling"):
-        monkeypatch.setattr(f"sklearn_cpc.{module}.CHUNK", chunk)
-    assert _inputs.CHUNK == chunk
+    for module in (_inputs, _scaling):
+        monkeypatch.setattr(module, "CHUNK", chunk)
     np.testing.assert_allclose(batch(), expected, rtol=0, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Long sequences go through a model piece by piece: the same features, little memory."""
+"""Long sequences go through a model in pieces: the same features, little memory."""
 
 import subprocess
 import sys

@@ -122,7 +122,7 @@ def test_a_batch_without_a_value_of_a_channel_changes_nothing_of_it():
     scaling = SCALINGS["channel"]()
     scaling.partial_fit(SEQUENCES)
     mean, deviation = (part[0, 0] for part in scaling.statistics(SEQUENCES))
-    missing = [array + [7.0, np.nan] for array in ARRAYS]
+    missing = [array + np.array([7.0, np.nan]) for array in ARRAYS]
     scaling.partial_fit(Sequences(missing, LENGTHS, "list"))
     new_mean, new_deviation = (part[0, 0] for part in scaling.statistics(SEQUENCES))
     assert (new_mean[1], new_deviation[1]) == (mean[1], deviation[1])

@@ -55,7 +55,7 @@ class LayerStream:
         -------
         dict
             As of `named_layers`. A layer with one step for n input steps gives it as
-            soon as the first of them has come; without a new latent there is no context.
+            soon as the first of them has come; without a new latent, no context.
         """
         model: Any = self.model
         layers, self._encoder_state = model.encoder.advance(x, self._encoder_state)
@@ -135,8 +135,8 @@ class FeatureStream(LayerStream):
         return torch.cat(chosen, dim=-1)
 
 
-# Pieces of sequences: their next steps, (B, T, C), and how many of them are valid, (B,),
-# 0 where a sequence has ended.
+# Pieces of sequences: their next steps, (B, T, C), and how many of them are valid,
+# (B,), 0 where a sequence has ended.
 Pieces = Iterable[tuple[Tensor, Tensor]]
 
 
