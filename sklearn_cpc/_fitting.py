@@ -180,7 +180,7 @@ def make_net(cpc: Any, module: CPC, loss: CPCLoss, device: str) -> CPCNet:
         module,
         loss,
         optimizer=torch.optim.AdamW,
-        # One kernel for an update: on large embeddings five times as fast.
+        # One pass over the weights instead of a dozen.
         optimizer__fused=torch.device(device).type in FUSED,
         lr=cpc.lr,
         autocast=autocast_type(cpc.precision),
