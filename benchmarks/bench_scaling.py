@@ -9,8 +9,8 @@ latents. Every point is a process of its own, which first warms up with the smal
 size; the median of its repeats, and by how much its peak memory grows (Linux), the data
 themselves not counted. An exponent b is fitted to ``seconds = a size^b`` over the
 points of the last two decades by least squares of the logarithms: below, what costs the
-same for any size weighs too much. One thread. About ten minutes on an idle machine, two
-with --quick.
+same for any size weighs too much. One thread, and seconds of the CPU, which
+hardly depend on what else runs. About ten minutes on an idle machine, two with --quick.
 Writes JSON with all points, a Markdown table and a plot to benchmarks/results.
 """
 
@@ -94,9 +94,9 @@ def child(method, name, size, n_repeats):
     step = STEPS[method](**sizes_of(name, int(size)))
     before, seconds = peak_memory(), []
     for _ in range(int(n_repeats)):
-        begin = time.perf_counter()
+        begin = time.process_time()
         step()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     return {"seconds": seconds, "bytes": peak_memory() - before}
 
 
