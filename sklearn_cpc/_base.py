@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,12 +22,13 @@ from ._compat import (
 from ._documentation import page_template
 from ._fitting import fit_model
 from ._parameters import SHARED, names
-from ._runtime import run_options, torch_threads
+from ._runtime import autocast_type, torch_threads
 from ._saving import Saving
 from .nn.features import PooledFeatures, StepFeatures
 from .nn.model import CPC
 from .nn.pooling import POOLINGS
-from .training.inference import run
+from .nn.streaming import can_advance, pooled_pieces, step_pieces
+from .training.inference import BATCH_STEPS, run
 from .training.net import CPCNet
 from .training.scores import contrastive_accuracy, score_samples
 
@@ -146,7 +148,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
             Named by `get_feature_names_out`.
         """
         source = self._read_fitted(X)
-        batches = self._run(self._pooled_features(), source)
+        batches = self._run(self._pooled_features(), source, pooled_pieces)
         rows, output = zip(*batches, strict=True)
         features = np.empty((len(source), output[0].shape[1]), np.float32)
         features[np.concatenate(rows)] = np.concatenate(output)
@@ -179,7 +181,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         extract = StepFeatures(self.net_.module_, self.features)
         steps: list[Any] = [None] * len(source)
         n_steps = -(-source.lengths // self.downsampling_)
-        for rows, output in self._run(lambda x, lengths: extract(x), source):
+        for rows, output in self._run(extract, source, step_pieces):
             for row, features in zip(rows, output, strict=True):
                 steps[row] = features[: n_steps[row]].copy()
         return steps
@@ -276,7 +278,7 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _compare(self, function: Any, source: Any, **options: Any) -> np.ndarray:
         """Return `function` of the sequences and of the latents to compare with."""
-        run = self._run_options(source.lengths.max())
+        run = self._run_options()
         with torch_threads(self.n_jobs):
             return function(
                 self.net_.module_,
@@ -331,13 +333,14 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         return x, torch.full((1,), x.shape[1], device=x.device)
 
     def _run(
-        self, extract: Any, source: Any
+        self, extract: Any, source: Any, of_pieces: Any
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield rows and outputs as arrays, with this estimator's threads."""
-        self.net_.module_.eval()
+        model = self.net_.module_.eval()
+        in_pieces = partial(of_pieces, extract) if can_advance(model) else None
         with torch_threads(self.n_jobs):
-            options = self._run_options(source.lengths.max())
-            for rows, output in run(extract, source, **options):
+            options = self._run_options()
+            for rows, output in run(extract, source, in_pieces=in_pieces, **options):
                 yield rows, output[: len(rows)].cpu().numpy()
 
     # ---- what differs where a sample is not a sequence of vectors
@@ -358,11 +361,14 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
         """Return the shape of the shortest sample that has all features."""
         return 1, self.n_channels_in_
 
-    def _run_options(self, n_steps: int, device: str | None = None) -> dict[str, Any]:
-        """Return those of `training.inference.run` for samples of `n_steps`."""
+    def _run_options(self, device: str | None = None) -> dict[str, Any]:
+        """Return those of `training.inference.run`."""
         positions = math.prod(self._smallest_input()[1:]) // self.n_channels_in_
-        n_positions = int(n_steps) * positions
-        return run_options(n_positions, device or self.device_, self.precision)
+        return {
+            "batch_steps": BATCH_STEPS // positions,
+            "device": device or self.device_,
+            "autocast": autocast_type(self.precision),
+        }
 
     # ---- checks and choices
 

@@ -36,6 +36,8 @@ from .training.validation import Validation
 
 # What max_epochs="auto" gives at most; see BaseCPC for what it aims at.
 MAX_EPOCHS = 100
+# Devices on which AdamW has a fused kernel in all supported releases of torch.
+FUSED = ("cpu", "cuda")
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
 # From how many sequences, and how much of them, a new encoder is calibrated.
@@ -96,7 +98,7 @@ def fit_model(
                 net.module_,
                 batches.source,
                 size=batches.crop_length,
-                **cpc._run_options(batches.crop_length, str(net.device)),
+                **cpc._run_options(str(net.device)),
             ),
             "_partially_fitted": fit_data is None,
             **net_attributes(net),
@@ -180,6 +182,8 @@ def make_net(cpc: Any, module: CPC, loss: CPCLoss, device: str) -> CPCNet:
         module,
         loss,
         optimizer=torch.optim.AdamW,
+        # One pass over the weights instead of a dozen.
+        optimizer__fused=torch.device(device).type in FUSED,
         lr=cpc.lr,
         autocast=autocast_type(cpc.precision),
         device=device,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils import check_array
 
-from ._inputs import CHUNK, FLOAT32_MAX, Sequences
+from ._inputs import CHUNK, FLOAT32_MAX, Sequences, release
 from ._scaling import LIMIT
 
 FORMS = (
@@ -147,6 +147,7 @@ class Patches:
         """
         chosen = self.chosen[rows]
         values = self.images[chosen].astype(np.float64)
+        release([self.images])
         values -= self.mean[chosen][:, None]
         values /= self.deviation[chosen][:, None]
         np.clip(values, -LIMIT, LIMIT, out=values)
@@ -267,6 +268,7 @@ def _check_finite(images: np.ndarray) -> None:
     for start in range(0, len(images), n_images):
         piece = images[start : start + n_images]
         fine = (np.abs(piece) <= limit).all((1, 2, 3))  # False for NaN
+        release([images])
         if not fine.all():
             bad = piece[fine.argmin()]
             what = (

@@ -1,6 +1,7 @@
 """Whatever a user passes, read into checked sequences or refused with a reason."""
 
-from collections.abc import Mapping, Set
+import mmap
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,12 +44,18 @@ class Sequences:
         return self.arrays[0].shape[1]
 
     def take(self, rows: np.ndarray) -> "Sequences":
-        """Return some of the sequences."""
-        if isinstance(self.arrays, list):
-            arrays = [self.arrays[row] for row in rows]
-        else:
-            arrays = self.arrays[rows]
+        """Return some of the sequences; their values are not copied."""
+        arrays = [self.arrays[row] for row in rows]
         return Sequences(arrays, self.lengths[rows], self.form)
+
+    def pieces(self, row: int) -> Iterator[np.ndarray]:
+        """Yield the valid steps of a sequence, at most `CHUNK` values at once."""
+        array, length = self.arrays[row], int(self.lengths[row])
+        size = max(1, CHUNK // array.shape[1])
+        for start in range(0, length, size):
+            yield array[start : min(start + size, length)]
+            if length > size:
+                release([array])
 
     def padded(
         self,
@@ -75,7 +82,7 @@ class Sequences:
         """
         if starts is None:
             starts = np.zeros(len(rows), dtype=np.int64)
-        lengths = self.lengths[rows] - starts
+        lengths = np.maximum(self.lengths[rows] - starts, 0)
         if size is not None:
             lengths = np.minimum(lengths, size)
         values = np.full((len(rows), lengths.max(), self.n_channels), np.nan)
@@ -83,7 +90,28 @@ class Sequences:
             values, rows, starts, lengths, strict=True
         ):
             window[:length] = self.arrays[row][start : start + length]
+        release(self.arrays[row] for row in rows)
         return values, lengths
+
+
+def release(arrays: Iterable[np.ndarray]) -> None:
+    """Let go of the pages of memory maps that are open for reading only.
+
+    The system would do so when memory runs short; until then, all that was ever read
+    would count as memory of this process. They are mapped again when they are needed.
+    """
+    maps = {}
+    for array in arrays:
+        base: Any = array
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, mmap.mmap):
+            maps[id(base)] = base
+    for base in maps.values() if hasattr(mmap, "MADV_DONTNEED") else ():
+        with memoryview(base) as view:
+            read_only = view.readonly
+        if read_only:  # changes of a private copy would be lost
+            base.madvise(mmap.MADV_DONTNEED)
 
 
 def read_sequences(
@@ -260,6 +288,7 @@ def _padding(sequences: Sequences, allow_nan: bool) -> np.ndarray:
     padding: list[int] = []
     for piece in pieces:
         padding.extend(_padding_of_piece(piece, allow_nan, first_row=len(padding)))
+        release([piece])
     return np.array(padding)
 
 
@@ -268,8 +297,14 @@ def _padding_of_piece(array: np.ndarray, allow_nan: bool, first_row: int) -> np.
     if array.dtype.kind != "f":
         return none
     limit = min(FLOAT32_MAX, float(np.finfo(array.dtype).max))
+    n_steps = max(1, CHUNK // (array.shape[0] * array.shape[2]))
     # A comparison with NaN is False: both kinds of fault are counted at once.
-    if (np.abs(array) <= limit).all():
+    for start in range(0, array.shape[1], n_steps):
+        if not (np.abs(array[:, start : start + n_steps]) <= limit).all():
+            break
+        if array.shape[1] > n_steps:
+            release([array])
+    else:
         return none
     missing = np.isnan(array)  # (n, T, C)
     if not (missing | (np.abs(array) <= limit)).all():

@@ -9,9 +9,6 @@ import numpy as np
 import torch
 from joblib import effective_n_jobs
 
-# Samples times steps that go through a model at once where nothing is trained.
-BATCH_STEPS = 2**17
-
 
 def resolve_device(device: str) -> str:
     """Return the torch device for a name; "auto" is CUDA, then MPS, then the CPU.
@@ -78,12 +75,3 @@ def spawn_seeds(random_state: Any, n_seeds: int) -> list[int]:
 def autocast_type(precision: str) -> torch.dtype | None:
     """Return the lower precision of the forward pass, None for float32."""
     return torch.bfloat16 if precision == "bf16" else None
-
-
-def run_options(longest: int, device: str, precision: str) -> dict[str, Any]:
-    """Return those of `training.inference.run` for sequences of at most `longest`."""
-    return {
-        "batch_size": max(1, BATCH_STEPS // int(longest)),
-        "device": device,
-        "autocast": autocast_type(precision),
-    }

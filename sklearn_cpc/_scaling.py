@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from ._inputs import CHUNK, Sequences
+from ._inputs import CHUNK, Sequences, release
 
 # Scaled values are cut off here: far outside of all training data, but small
 # enough that no layer overflows.
@@ -33,11 +33,16 @@ class ChannelScaling:
     def partial_fit(self, sequences: Sequences) -> None:
         """Add the steps of `sequences` to the statistics."""
         for steps in _chunks_of_steps(sequences):
-            with np.errstate(invalid="ignore"):
+            known = {
+                name: np.copy(getattr(self.scaler, name, unknown))
+                for name, unknown in (("mean_", 0.0), ("var_", 0.0), ("scale_", np.nan))
+            }
+            with np.errstate(divide="ignore", invalid="ignore"):
                 self.scaler.partial_fit(steps)
-            # A channel without a value so far must not stay NaN for ever.
-            for moment in (self.scaler.mean_, self.scaler.var_):
-                np.nan_to_num(moment, copy=False)
+            # A channel without a value in this chunk is NaN now, and would stay so.
+            for name, before in known.items():
+                moment = getattr(self.scaler, name)
+                np.copyto(moment, before, where=np.isnan(moment))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: np.asarray(getattr(self.scaler, name)) for name in MOMENTS}
@@ -67,10 +72,10 @@ class SampleScaling:
 
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean and deviation of each sequence."""
-        moments = [
-            _moments(array[:length])
-            for array, length in zip(sequences.arrays, sequences.lengths, strict=True)
-        ]
+        moments = []
+        for row in range(len(sequences)):
+            moments.append(_moments(sequences, row))
+            release([sequences.arrays[row]])
         mean, deviation = np.array(moments).swapaxes(0, 1)[:, :, None]  # (n, 1, C)
         return mean, deviation
 
@@ -145,12 +150,19 @@ class ScaledSequences:
         return np.nan_to_num(values, copy=False).astype(np.float32), lengths
 
 
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moments(sequences: Sequences, row: int) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation of the channels of one sequence, ``(C,)`` each."""
-    values = np.asarray(values, dtype=np.float64)
-    n_observed = np.maximum((~np.isnan(values)).sum(0), 1)
-    mean = np.nansum(values, 0) / n_observed
-    deviation = np.sqrt(np.nansum((values - mean) ** 2, 0) / n_observed)
+    n_observed: Any = 0
+    total: Any = 0.0
+    squares: Any = 0.0
+    for values in sequences.pieces(row):
+        n_observed = n_observed + (~np.isnan(values)).sum(0)
+        total = total + np.nansum(values, 0, dtype=np.float64)
+    n_observed = np.maximum(n_observed, 1)
+    mean = total / n_observed
+    for values in sequences.pieces(row):
+        squares = squares + np.nansum((values - mean) ** 2, 0)
+    deviation = np.sqrt(squares / n_observed)
     # What rounding leaves of a constant channel is no deviation.
     constant = deviation <= n_observed * np.finfo(np.float64).eps * np.abs(mean)
     return mean, np.where(constant, 1.0, deviation)
@@ -158,10 +170,15 @@ def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _chunks_of_steps(sequences: Sequences) -> Iterator[np.ndarray]:
     """Yield all steps as ``(n_steps, C)`` arrays of a bounded size."""
-    chunk = np.cumsum(sequences.lengths * sequences.n_channels) // CHUNK
-    ends = np.append(np.flatnonzero(np.diff(chunk)) + 1, len(sequences))
-    for start, end in zip(np.append(0, ends), ends, strict=False):
-        steps = [
-            sequences.arrays[row][: sequences.lengths[row]] for row in range(start, end)
-        ]
-        yield np.concatenate(steps).astype(np.float64, copy=False)
+    waiting: list[np.ndarray] = []
+    n_values = 0
+    for row in range(len(sequences)):
+        for steps in sequences.pieces(row):
+            if waiting and n_values + steps.size > CHUNK:
+                yield np.concatenate(waiting, dtype=np.float64)
+                release(waiting)
+                waiting, n_values = [], 0
+            waiting.append(steps)
+            n_values += steps.size
+    yield np.concatenate(waiting, dtype=np.float64)
+    release(waiting)

@@ -20,6 +20,7 @@ from skorch.callbacks import Callback
 
 from sklearn_cpc import Checkpoint, CPCTransformer, ModelFileError
 from sklearn_cpc.nn.features import PooledFeatures
+from sklearn_cpc.training import inference
 
 X = np.random.default_rng(0).normal(size=(24, 40, 2)).cumsum(1)
 
@@ -337,6 +338,7 @@ def test_nan(method, epoch, message, tmp_path):
 
 
 def test_out_of_memory_in_transform_halves_the_batch(monkeypatch):
+    monkeypatch.setattr(inference, "MAX_ROWS", 1024)
     fitted = cpc(max_epochs=1).fit(X)
     many = np.random.default_rng(1).normal(size=(300, 40, 2))
     expected = fitted.transform(many)

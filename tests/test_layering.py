@@ -118,6 +118,7 @@ STANDARD = {
     "itertools",
     "json",
     "math",
+    "mmap",
     "numbers",
     "os",
     "pathlib",

@@ -116,3 +116,14 @@ def test_values_far_outside_are_cut_off():
     far = Sequences([np.array([[1e30, 0.0], [-1e30, 0.0]])], np.array([2]), "list")
     values, _ = scaled("channel", far, fitted_on=SEQUENCES).batch(ROWS[:1])
     assert values[0, :, 0].tolist() == [LIMIT, -LIMIT]
+
+
+def test_a_batch_without_a_value_of_a_channel_changes_nothing_of_it():
+    scaling = SCALINGS["channel"]()
+    scaling.partial_fit(SEQUENCES)
+    mean, deviation = (part[0, 0] for part in scaling.statistics(SEQUENCES))
+    missing = [array + np.array([7.0, np.nan]) for array in ARRAYS]
+    scaling.partial_fit(Sequences(missing, LENGTHS, "list"))
+    new_mean, new_deviation = (part[0, 0] for part in scaling.statistics(SEQUENCES))
+    assert (new_mean[1], new_deviation[1]) == (mean[1], deviation[1])
+    assert new_mean[0] == pytest.approx(mean[0] + 3.5)

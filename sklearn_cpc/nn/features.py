@@ -117,7 +117,9 @@ class PooledGridFeatures(PooledFeatures):
 
 
 class StepFeatures(nn.Module):
-    """``x -> (B, T', n_features)``: every layer at the steps of the latents.
+    """``(x, lengths) -> (B, T', n_features)``: every layer at the steps of the latents.
+
+    Lengths are not needed, for padding never changes a step before it.
 
     Parameters
     ----------
@@ -137,5 +139,5 @@ class StepFeatures(nn.Module):
             for name, (h, factor) in named_layers(self.model, x, self.features).items()
         }
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         return torch.cat(list(self.named(x).values()), dim=-1)

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Scores computed at once. On a CPU a chunk should stay in the second-level
-# cache (256 KiB of float32 here); on a GPU larger ones keep it busy.
-CPU_CHUNK = 2**16
+# Numbers that a chunk of anchors computes with at once. On a CPU they should stay in
+# the second-level cache (1 MiB of float32 here); on a GPU larger chunks keep it busy.
+CPU_CHUNK = 2**18
 GPU_CHUNK = 2**24
+# Instead of minus infinity, which times zero is no number.
+LOWEST = torch.finfo(torch.float32).min
 
 
 def fused_info_nce(
@@ -54,7 +56,7 @@ def fused_info_nce(
     loss : Tensor, scalar
         Differentiable once, in `predictions` and `latents`.
     correct : Tensor of shape (G, M), dtype bool
-        Whether the positive has the highest score (the first of equal ones).
+        Whether the score of the positive is above that of all other candidates.
     """
     return _FusedInfoNCE.apply(
         predictions, latents, positive, negative, column, mask, weight, normalize
@@ -74,49 +76,60 @@ class _FusedInfoNCE(torch.autograd.Function):
         weight: Tensor,
         normalize: bool,
     ) -> tuple[Tensor, Tensor]:
-        n_groups, n_anchors, _ = predictions.shape
+        n_groups, n_anchors, size = predictions.shape
+        n_candidates = negative.shape[1]
         chunk = CPU_CHUNK if predictions.device.type == "cpu" else GPU_CHUNK
-        n_rows = max(1, chunk // negative.shape[1])
+        # With fewer rows than this, going through all candidates again and again costs
+        # more than the products; the scores then take as much memory as they do.
+        n_rows = max(chunk // (n_candidates + 2 * size), min(size, chunk))
+        n_rows = max(1, min(n_rows, n_anchors))
         need_grad = any(ctx.needs_input_grad)
-        d_predictions = torch.empty_like(predictions)
+        d_predictions = torch.empty_like(predictions if need_grad else predictions[:0])
         d_latents = torch.zeros_like(latents)
-        loss = weight.new_zeros(())
-        correct = torch.empty_like(positive, dtype=torch.bool)
+        # Of each anchor: its score, the best other one, the highest probability.
+        score, rival, top = predictions.new_empty(3, n_groups, n_anchors)
+        buffers = predictions.new_empty(2, n_rows, size)
         for g in range(n_groups):
             candidates = latents[negative[g]]  # (N, D)
             d_candidates = torch.zeros_like(candidates)
             for start in range(0, n_anchors, n_rows):
                 rows = (g, slice(start, start + n_rows))
-                p, col, w = predictions[rows], column[rows][:, None], weight[rows]
+                p, w = predictions[rows], weight[rows][:, None]
+                at, col = positive[rows], column[rows][:, None]
+                z, product = buffers[:, : len(p)]
+                torch.index_select(latents, 0, at, out=z)  # (R, D)
+                torch.sum(torch.mul(p, z, out=product), 1, out=score[rows])
+                s = score[rows][:, None]  # (R, 1)
+                logits = p @ candidates.T  # (R, N)
                 if normalize:
+                    # Scores and gradients are scaled instead of the vectors.
                     inverse_norm = p.norm(dim=1, keepdim=True).clamp_min_(1e-12)
                     inverse_norm.reciprocal_()
-                    p = p * inverse_norm
-                z = latents[positive[rows]]  # (R, D)
-                score = torch.linalg.vecdot(p, z)[:, None]  # (R, 1)
-                logits = p @ candidates.T  # (R, N)
+                    logits *= inverse_norm
+                    s *= inverse_norm
+                    w = w * inverse_norm
                 if mask is not None:
-                    logits.masked_fill_(~mask[g], -torch.inf)
-                logits.scatter_(1, col, score)
-                largest, first = logits.max(dim=1, keepdim=True)
-                correct[rows] = (first == col)[:, 0]
-                softmax = logits.sub_(largest).exp_()
-                total = softmax.sum(1, keepdim=True)
-                loss += w @ (total.log() + largest - score)[:, 0]
+                    logits.masked_fill_(~mask[g], LOWEST)
+                torch.amax(logits.scatter_(1, col, LOWEST), 1, out=rival[rows])
+                softmax = torch.softmax(logits.scatter_(1, col, s), 1)
+                torch.amax(softmax, 1, out=top[rows])
                 if not need_grad:
                     continue
                 # d loss / d score = softmax - 1 at the positive, softmax elsewhere.
-                softmax *= w[:, None] / total
-                d_score = softmax.gather(1, col) - w[:, None]  # (R, 1)
-                softmax.scatter_(1, col, 0.0)
-                d_p = (d_score * z).addmm_(softmax, candidates)
-                d_candidates.addmm_(softmax.T, p)
-                d_latents.index_add_(0, positive[rows], d_score * p)
+                d_score = (softmax.gather(1, col) - 1).mul_(w)  # (R, 1)
+                d_logits = softmax.scatter_(1, col, 0.0).mul_(w)
+                d_p = torch.mul(z, d_score, out=d_predictions[rows])
+                d_p.addmm_(d_logits, candidates)
+                d_candidates.addmm_(d_logits.T, p)
+                d_latents.index_add_(0, at, torch.mul(p, d_score, out=product))
                 if normalize:
-                    along = torch.linalg.vecdot(d_p, p)[:, None]
-                    d_p = d_p.addcmul_(p, along, value=-1).mul_(inverse_norm)
-                d_predictions[rows] = d_p
+                    along = d_logits.mul_(logits).sum(1, keepdim=True)
+                    along.addcmul_(d_score, s).mul_(inverse_norm)
+                    d_p.addcmul_(p, along, value=-1)
             d_latents.index_add_(0, negative[g], d_candidates)
+        correct = score > rival
+        # The highest probability is 1 / sum exp(logits - largest).
+        loss = (weight * (torch.maximum(score, rival) - score - top.log())).sum()
         ctx.gradients = d_predictions, d_latents
         ctx.mark_non_differentiable(correct)
         return loss, correct
@@ -124,4 +137,6 @@ class _FusedInfoNCE(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        if d_loss.device.type == "cpu" and d_loss == 1:  # no copies, as a rule
+            return *ctx.gradients, *[None] * 6
         return *(gradient * d_loss for gradient in ctx.gradients), *[None] * 6

@@ -121,11 +121,32 @@ class RandomCrops:
         return np.pad(x, [(0, 0), (0, longest - own)] + [(0, 0)] * (x.ndim - 2))
 
 
-def even_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Split sequences into batches of similar lengths and almost equal sizes.
+def even_batches(
+    lengths: np.ndarray, max_rows: int, max_steps: int
+) -> Iterator[np.ndarray]:
+    """Split sequences into batches of similar lengths and of about equal cost.
 
-    A tiny last batch would take other code paths in matrix products, and give a
-    sample other last bits than its place in a full batch.
+    They are halved, sorted by their lengths, until each part is small enough. So one
+    long sequence makes no other batch small, and none of equal sequences is tiny.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (n,)
+    max_rows : int
+        Largest number of sequences in a batch.
+    max_steps : int
+        Largest number of steps in a batch, padding included, but for single sequences.
+
+    Yields
+    ------
+    ndarray of shape (B,)
+        Sequences of a batch, the shortest ones first.
     """
-    order = np.argsort(lengths, kind="stable")
-    yield from np.array_split(order, -(-len(order) // batch_size))
+    parts = [np.argsort(lengths, kind="stable")]
+    while parts:
+        part = parts.pop()
+        n_steps = len(part) * lengths[part[-1]]
+        if len(part) > 1 and (len(part) > max_rows or n_steps > max_steps):
+            parts.extend(reversed(np.array_split(part, 2)))
+        else:
+            yield part

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..nn.masks import latent_lengths
 from ..nn.model import CPC
+from ..nn.streaming import can_advance, encoded_pieces
 from .batches import Source
 from .inference import run
 
@@ -189,19 +190,26 @@ def _compare(
     model.eval()
     references = references.to(run_options["device"])
 
-    def of_batch(x: Tensor, lengths: Tensor) -> list[Any]:
-        z = model.encoder(x)  # (B, T', D), or (B, R, Q, D) for images
-        c = model.context(z)  # (B, T', H)
-        n_latents = latent_lengths(lengths, model.downsampling).tolist()
+    def compare(z: Tensor, c: Tensor, n_latents: Tensor) -> list[Any]:
         return [
             function(
                 _comparisons(model.paths(z[i, :n], c[i, :n]), references, skip_steps)
             )
-            for i, n in enumerate(n_latents)
+            for i, n in enumerate(n_latents.tolist())
         ]
 
+    def of_batch(x: Tensor, lengths: Tensor) -> list[Any]:
+        z = model.encoder(x)  # (B, T', D), or (B, R, Q, D) for images
+        c = model.context(z)  # (B, T', H)
+        return compare(z, c, latent_lengths(lengths, model.downsampling))
+
+    def of_pieces(pieces: Iterator[tuple[Tensor, Tensor]]) -> list[Any]:
+        z, c, lengths = encoded_pieces(model, pieces)
+        return compare(z, c, latent_lengths(lengths, model.downsampling))
+
     results: list[Any] = [None] * len(source.lengths)
-    for rows, outputs in run(of_batch, source, **run_options):
+    in_pieces = of_pieces if can_advance(model) else None
+    for rows, outputs in run(of_batch, source, in_pieces=in_pieces, **run_options):
         for row, output in zip(rows, outputs, strict=False):
             results[row] = output
     return results

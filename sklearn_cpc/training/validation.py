@@ -8,8 +8,6 @@ import numpy as np
 from .batches import RandomCrops, Source
 from .scores import reference_latents, score_samples
 
-BATCH_SIZE = 32
-
 
 @dataclass(frozen=True)
 class Validation:
@@ -32,7 +30,6 @@ class Validation:
     def score(self, net: Any) -> float:
         """Return the mean score with the weights of `net` as they are now."""
         run = {
-            "batch_size": BATCH_SIZE,
             "device": net.device,
             "autocast": net.autocast,
         }

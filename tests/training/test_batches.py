@@ -111,8 +111,31 @@ def test_processes_share_the_windows_of_every_batch(n_ranks):
 
 def test_even_batches_are_sorted_and_complete():
     lengths = np.array([5, 1, 9, 3, 3, 8, 2])
-    parts = list(even_batches(lengths, 3))
-    assert [len(part) for part in parts] == [3, 2, 2]
+    parts = list(even_batches(lengths, max_rows=3, max_steps=100))
+    assert [len(part) for part in parts] == [2, 2, 3]
     order = np.concatenate(parts)
     assert sorted(order) == list(range(7))
     assert (np.diff(lengths[order]) >= 0).all()
+
+
+@pytest.mark.parametrize("n", [1, 15, 64, 65, 130, 1000])
+def test_even_batches_of_equal_sequences_have_almost_equal_sizes(n):
+    sizes = [len(part) for part in even_batches(np.full(n, 10), 64, 10_000)]
+    assert sum(sizes) == n
+    assert max(sizes) <= 64
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_long_sequence_makes_no_other_batch_small():
+    lengths = np.append(np.full(1000, 10), 100_000)
+    parts = list(even_batches(lengths, 64, 1000))
+    padded = sum(len(part) * lengths[part].max() for part in parts)
+    assert padded < 1.01 * lengths.sum()
+    assert len(parts) < 40
+
+
+def test_only_single_sequences_have_more_steps_than_asked_for():
+    lengths = np.random.default_rng(0).integers(1, 500, 300)
+    for part in even_batches(lengths, 20, 600):
+        assert len(part) <= 20
+        assert len(part) == 1 or len(part) * lengths[part].max() <= 600

@@ -17,7 +17,7 @@ from sklearn_cpc.training.scores import (
 )
 
 LENGTHS = np.array([12, 5, 30, 2, 9])
-OPTIONS = {"batch_size": 2, "device": "cpu", "autocast": None}
+OPTIONS = {"batch_steps": 40, "device": "cpu", "autocast": None}
 
 
 @pytest.fixture
