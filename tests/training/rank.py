@@ -158,7 +158,10 @@ def main(jobs, results):
     done = {name: do(job, accelerator) for name, job in jobs.items()}
     Path(results, str(RANK)).write_bytes(pickle.dumps(done))
     if any("error" in result for result in done.values()):
-        sys.exit(1)
+        # At once: torch may abort when it cleans up after a peer that is gone.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
     torch.distributed.destroy_process_group()
 
 
