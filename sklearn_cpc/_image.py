@@ -78,7 +78,8 @@ class CPCImageTransformer(BaseCPC):
         over a patch of every layer of the encoder.
     pooling : str or tuple of str, default=("mean", "max")
         How the activations of several patches become one vector: one or several of
-        "mean", "max", "min", "std" and "last".
+        "mean", "max", "min", "std", "ppv", the proportion of positive values,
+        and "last".
     n_regions : int, default=2
         Along each side of an image, the regions that are pooled by themselves, so that
         it matters where something is; fewer where there are fewer patches. 1 pools

@@ -69,7 +69,8 @@ class CPCTextTransformer(BaseCPC):
         layer of the encoder.
     pooling : str or tuple of str, default=("mean", "max", "std")
         How the activations of all steps become one vector: one or several of
-        "mean", "max", "min", "std" and "last".
+        "mean", "max", "min", "std", "ppv", the proportion of positive values,
+        and "last".
     crop_length : int, "auto" or None, default="auto"
         Longest window, in steps, that one update sees of a text; longer texts are
         cropped at random. "auto" is 48 tokens or 32 sentences, None takes whole texts.

@@ -170,7 +170,7 @@ def test_bad_parameters(name):
         (
             {"pooling": ("mean", "median")},
             r"pooling=\('mean', 'median'\) must be one or several different ones of "
-            "'mean', 'max', 'min', 'std', 'last'",
+            "'mean', 'max', 'min', 'std', 'ppv', 'last'",
         ),
         ({"pooling": ()}, "must be one or several"),
         ({"pooling": ("mean", "mean")}, "must be one or several different"),

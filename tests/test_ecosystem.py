@@ -54,7 +54,9 @@ def nested():
 
 @pytest.mark.parametrize("form", [lambda: X, stacked, nested])
 def test_cross_validation_of_every_form(form):
-    scores = cross_val_score(pipeline(cpc(max_epochs=5)), form(), y, cv=3)
+    scores = cross_val_score(
+        pipeline(cpc(max_epochs=5, latent_size=16)), form(), y, cv=3
+    )
     assert scores.min() > 0.5  # guessing gives 1/9
 
 
@@ -76,7 +78,7 @@ def test_grid_search_without_labels_finds_the_model_that_learned():
     grid = {"max_epochs": [0, 20]}
     search = GridSearchCV(cpc(lr=5e-3), grid, cv=KFold(2), error_score="raise").fit(X)
     assert search.best_params_ == {"max_epochs": 20}
-    assert search.transform(X).shape == (len(X), 3 * (8 + 8 + 8))
+    assert search.transform(X).shape == (len(X), 4 * (8 + 8 + 8))
 
 
 class CountFits(Callback):
@@ -111,7 +113,7 @@ def test_feature_union():
         ]
     )
     features = union.fit(X).transform(X)
-    assert features.shape == (len(X), 3 * (8 + 8 + 8) + 1)
+    assert features.shape == (len(X), 4 * (8 + 8 + 8) + 1)
     pipe = make_pipeline(union, StandardScaler(), LogisticRegression(max_iter=1000))
     assert pipe.fit(X, y).score(X, y) > 0.8
 

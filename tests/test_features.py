@@ -151,4 +151,4 @@ def test_modules_of_the_user_are_copied_not_trained():
     cpc = fit(encoder=encoder, context=context)
     assert (encoder.weight == before).all()
     assert cpc.receptive_field_ is None
-    assert cpc.transform(X).shape == (len(X), 3 * (12 + 5))
+    assert cpc.transform(X).shape == (len(X), 4 * (12 + 5))

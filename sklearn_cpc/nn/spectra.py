@@ -65,10 +65,13 @@ class LogMel(nn.Module):
         """
         x, following = next_windows(x, state, WINDOW, HOP)
         if not x.shape[1]:
-            return x.new_zeros(len(x), 0, N_MELS * x.shape[2]), following
+            return x.new_zeros(x.shape[0], 0, N_MELS * x.shape[2]), following
         fourier, mel = _matrices(x.device)
         with torch.autocast(x.device.type, enabled=False):
-            windows = x.float().unfold(1, WINDOW, HOP)  # (B, T', C, WINDOW)
+            # Not `unfold`, which ONNX knows for fixed lengths only.
+            starts = torch.arange(0, x.shape[1] - WINDOW + 1, HOP, device=x.device)
+            index = starts[:, None] + torch.arange(WINDOW, device=x.device)
+            windows = x.float()[:, index].transpose(2, 3)  # (B, T', C, WINDOW)
             real, imaginary = (windows @ fourier).chunk(2, dim=-1)
             power = real.square() + imaginary.square()  # (B, T', C, N_FFT / 2 + 1)
             return torch.log(power @ mel + FLOOR).flatten(2), following
