@@ -5,11 +5,11 @@
 Needs the extras `benchmark` and `plot`. The sets and splits are those of
 bench_classification.py. What needs no labels (CPC, MiniRocket's transform) sees all
 training sequences; the labels are those of 10 draws of so many sequences of each
-class, or of all where a class has fewer. 3 seeds for what is random. CPC, the
+class, or of all where a class has fewer. One seed for what else is random. CPC, the
 untrained model and raw values go through StandardScaler and LogisticRegression,
 MiniRocket through its own ridge classifier. The supervised network has the
 architecture, initial weights and pooling of CPC and a linear layer, all trained
-on the labelled sequences; as it is slow, on the first 3 draws and one seed.
+on the labelled sequences; as it is slow, on the first 2 draws.
 
 Results are merged into benchmarks/results/labels.json, from which a Markdown table
 and a figure are written.
@@ -33,9 +33,9 @@ from sklearn_cpc.nn.features import PooledFeatures
 
 RESULTS = Path(__file__).parent / "results" / "labels.json"
 N_LABELS = (1, 2, 5, 10)
-N_DRAWS, N_SEEDS = 10, 3
+N_DRAWS, SEED = 10, 0
 # The supervised network: what it is trained with, and on how many draws.
-N_UPDATES, N_ROWS, N_DRAWS_SUPERVISED = 100, 32, 3
+N_UPDATES, N_ROWS, N_DRAWS_SUPERVISED = 100, 32, 2
 
 
 def draw(y, n_labels, seed):
@@ -45,44 +45,42 @@ def draw(y, n_labels, seed):
     return np.concatenate([of_class[:n_labels] for of_class in rows])
 
 
-def mean_accuracy(classifier, Z, y, Z_test, y_test):
-    """Return the mean over draws, for each number of labels."""
+def accuracies(classifier, Z, y, Z_test, y_test):
+    """Return, for each draw, the accuracy by number of labels."""
     return [
-        np.mean(
-            [
-                classifier.fit(Z[rows], y[rows]).score(Z_test, y_test)
-                for rows in (draw(y, n_labels, seed) for seed in range(N_DRAWS))
-            ]
-        )
-        for n_labels in N_LABELS
+        [
+            classifier.fit(Z[rows], y[rows]).score(Z_test, y_test)
+            for rows in (draw(y, n_labels, number) for n_labels in N_LABELS)
+        ]
+        for number in range(N_DRAWS)
     ]
 
 
 def probe(make):
     """Return a method: features from all training sequences, then a linear probe."""
 
-    def run(seed, train, test):
-        representation = make(seed).fit(train[0])
+    def run(train, test):
+        representation = make(SEED).fit(train[0])
         Z, Z_test = (representation.transform(X) for X, _ in (train, test))
         classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        return mean_accuracy(classifier, Z, train[1], Z_test, test[1])
+        return accuracies(classifier, Z, train[1], Z_test, test[1])
 
     return run
 
 
-def minirocket(seed, train, test):
+def minirocket(train, test):
     """Return the same of MiniRocket and its ridge classifier."""
     from aeon.transformations.collection.convolution_based import MiniRocket
 
     n_steps = max(max(map(len, train[0])), 9)
     X, X_test = (padded(X, n_steps).transpose(0, 2, 1) for X, _ in (train, test))
-    rocket = MiniRocket(random_state=seed, n_jobs=1).fit(np.float32(X))
+    rocket = MiniRocket(random_state=SEED, n_jobs=1).fit(np.float32(X))
     Z, Z_test = (np.float32(rocket.transform(np.float32(A))) for A in (X, X_test))
     classifier = make_pipeline(
         StandardScaler(with_mean=False),
         RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)),
     )
-    return mean_accuracy(classifier, Z, train[1], Z_test, test[1])
+    return accuracies(classifier, Z, train[1], Z_test, test[1])
 
 
 class Supervised(nn.Module):
@@ -101,18 +99,18 @@ class Supervised(nn.Module):
         return self.linear((self.features(x, lengths) - self.mean) / self.std)
 
 
-def supervised(seed, train, test):
+def supervised(train, test):
     """Return the same of the network trained on the labelled sequences alone."""
     (X, y), (X_test, y_test) = train, test
     encoder = LabelEncoder().fit(y)
     y, y_test = (encoder.transform(labels) for labels in (y, y_test))
-    accuracies = []
-    for n_labels in N_LABELS:
-        of_draws = []
-        for number in range(N_DRAWS_SUPERVISED):
+    results = []
+    for number in range(N_DRAWS_SUPERVISED):
+        results.append([])
+        for n_labels in N_LABELS:
             rows = draw(y, n_labels, number)
-            cpc = CPCTransformer(max_epochs=0, random_state=seed).fit(X)
-            torch.manual_seed(seed)
+            cpc = CPCTransformer(max_epochs=0, random_state=SEED).fit(X)
+            torch.manual_seed(SEED)
             net = Supervised(cpc, X, len(encoder.classes_))
             read = cpc._read(X, reset=False)
             optimizer = torch.optim.AdamW(net.parameters(), lr=cpc.lr)
@@ -134,40 +132,31 @@ def supervised(seed, train, test):
                         np.arange(len(X_test)), -(-len(X_test) // N_ROWS)
                     )
                 ]
-            of_draws.append(np.mean(torch.cat(predicted).numpy() == y_test))
-        accuracies.append(np.mean(of_draws))
-    return accuracies
+            results[-1].append(np.mean(torch.cat(predicted).numpy() == y_test))
+    return results
 
 
-# name: (function of a seed and both parts, number of seeds)
 METHODS = {
-    "raw values": (probe(lambda seed: Padded()), 1),
-    "supervised": (supervised, 1),
-    "untrained": (
-        probe(lambda seed: CPCTransformer(max_epochs=0, random_state=seed)),
-        N_SEEDS,
-    ),
-    "CPC": (probe(lambda seed: CPCTransformer(random_state=seed)), N_SEEDS),
-    "MiniRocket": (minirocket, N_SEEDS),
+    "raw values": probe(lambda seed: Padded()),
+    "supervised": supervised,
+    "untrained": probe(lambda seed: CPCTransformer(max_epochs=0, random_state=seed)),
+    "CPC": probe(lambda seed: CPCTransformer(random_state=seed)),
+    "MiniRocket": minirocket,
 }
 
 
 def run(name):
-    """Return, for each set and seed, the accuracy by number of labels."""
-    function, n_seeds = METHODS[name]
+    """Return, for each set and draw, the accuracy by number of labels."""
     results = {}
     for data in SETS:
-        parts = load(data, "train"), load(data, "test")
-        results[data] = [
-            [float(value) for value in function(seed, *parts)]
-            for seed in range(n_seeds)
-        ]
-        print(f"{name:12s} {data:22s} {np.mean(results[data], 0).round(3)}", flush=True)
+        draws = METHODS[name](load(data, "train"), load(data, "test"))
+        results[data] = [[float(value) for value in draw] for draw in draws]
+        print(f"{name:12s} {data:22s} {np.mean(draws, 0).round(3)}", flush=True)
     return results
 
 
 def table(results):
-    """Return the means over seeds, by set and number of labels."""
+    """Return the means over draws, by set and number of labels."""
     names = [name for name in METHODS if name in results]
     lines = [f"| data set | labels | {' | '.join(names)} |"]
     lines.append("|---" * (len(names) + 2) + "|")
@@ -186,18 +175,15 @@ def table(results):
 
 
 def figure(results, path):
-    """Draw the means over sets; the bands are deviations over the sets' seeds."""
+    """Draw the means over sets; the bands are their deviations over draws."""
     import matplotlib.pyplot as plt
 
     _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     for name in METHODS:
         if name not in results:
             continue
-        n_seeds = METHODS[name][1]
-        of_seeds = np.array(
-            [[results[name][d][s] for d in SETS] for s in range(n_seeds)]
-        ).mean(1)  # (seeds, numbers of labels)
-        mean, deviation = of_seeds.mean(0), of_seeds.std(0)
+        of_draws = np.mean([results[name][data] for data in SETS], axis=0)
+        mean, deviation = of_draws.mean(0), of_draws.std(0)
         (line,) = ax.plot(N_LABELS, mean, marker="o", label=name)
         ax.fill_between(
             N_LABELS,

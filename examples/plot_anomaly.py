@@ -60,7 +60,8 @@ print("surprising seconds:", *sorted({int(t) for t in time[alarm]}))
 # other, and they surprise it little. What is not rare has to be shown: by five odd
 # and five usual beats with a label, and a window of two seconds around each. No
 # annotations come with the recording: by a rule of thumb, an odd beat is one that a
-# trough of 0.45 mV follows. An area under the curve of 0.5 is guessing, 1 is right.
+# trough of 0.45 mV follows. An area under the curve of 0.5 is guessing, 1 is right: ten
+# labels are too few here, with the trained model and without.
 
 beats, _ = find_peaks(ecg.data, prominence=0.8, distance=ecg.sampling_rate // 4)
 beats = beats[(beats > 540) & (beats < len(ecg.data) - 540)]
