@@ -97,7 +97,22 @@ class CausalConv(nn.Module):
     def convolve(
         self, h: Tensor, state: tuple[Tensor, int] | None = None
     ) -> tuple[Tensor, tuple[Tensor, int]]:
-        """Do the same without the layer norm."""
+        """Do the same without the layer norm; see `advance`.
+
+        Parameters
+        ----------
+        h : Tensor of shape (B, T, C)
+            The next steps.
+        state : tuple of Tensor and int, default=None
+            What the last call returned; None begins a sequence.
+
+        Returns
+        -------
+        output : Tensor of shape (B, T', D)
+            One step for every `stride` input steps that have begun.
+        state : tuple of Tensor and int
+            To be passed to the next call.
+        """
         h, following = next_windows(h, state, self.receptive_field, self.stride)
         if not h.shape[1]:
             return h.new_zeros(h.shape[0], 0, self.norm.weight.shape[0]), following
