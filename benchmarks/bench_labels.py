@@ -91,7 +91,8 @@ class Supervised(nn.Module):
         self.features = PooledFeatures(cpc.net_.module_, cpc.features, cpc.pooling)
         Z = cpc.transform(X)
         self.register_buffer("mean", torch.from_numpy(Z.mean(0)))
-        self.register_buffer("std", torch.from_numpy(Z.std(0)).clamp(min=1e-6))
+        # What hardly varies before training may vary a lot after an update.
+        self.register_buffer("std", torch.from_numpy(Z.std(0)).clamp(min=0.1))
         self.linear = nn.Linear(Z.shape[1], n_classes)
 
     def forward(self, x, lengths):

@@ -40,8 +40,9 @@ MAX_EPOCHS = 100
 FUSED = ("cpu", "cuda")
 # Latents of one training window, where the encoder does not say its length.
 CROP_LATENTS = 128
-# From how many sequences, and how much of them, a new encoder is calibrated.
-N_CALIBRATION, LENGTH_CALIBRATION = 32, 4_096
+# From how many sequences a new encoder is calibrated, how many steps of each, and how
+# many values in all, where there are many channels.
+N_CALIBRATION, LENGTH_CALIBRATION, VALUES_CALIBRATION = 32, 4_096, 2**23
 
 
 def fit_model(
@@ -351,13 +352,14 @@ def longest_window(crop_length: int | str | None, encoder: Any, source: Any) -> 
 
 
 def some_windows(
-    source: Any, generator: torch.Generator
+    source: Any, n_channels: int, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return values and lengths of random windows, to calibrate an encoder with."""
     rows = torch.randperm(len(source), generator=generator)[:N_CALIBRATION].numpy()
-    spare = np.maximum(source.lengths[rows] - LENGTH_CALIBRATION, 0)
+    size = min(LENGTH_CALIBRATION, -(-VALUES_CALIBRATION // (len(rows) * n_channels)))
+    spare = np.maximum(source.lengths[rows] - size, 0)
     starts = np.int64(torch.rand(len(rows), generator=generator).numpy() * (spare + 1))
-    x, lengths = source.batch(rows, np.minimum(starts, spare), LENGTH_CALIBRATION)
+    x, lengths = source.batch(rows, np.minimum(starts, spare), size)
     return torch.from_numpy(x), torch.from_numpy(lengths)
 
 

@@ -361,7 +361,8 @@ class CPCTransformer(BaseCPC):
         arguments = (self.n_channels_in_, self.latent_size, n_timesteps)
         encoder: Any = build(make, generator, arguments)
         if hasattr(encoder, "calibrate"):
-            encoder.calibrate(*some_windows(source, generator))
+            windows = some_windows(source, self.n_channels_in_, generator)
+            encoder.calibrate(*windows)
         return encoder
 
     def __sklearn_tags__(self) -> Any:
