@@ -28,7 +28,7 @@ from .nn.features import PooledFeatures, StepFeatures
 from .nn.model import CPC
 from .nn.pooling import POOLINGS
 from .nn.streaming import can_advance, pooled_pieces, step_pieces
-from .training.inference import BATCH_STEPS, run
+from .training.inference import BATCH_STEPS, BATCH_VALUES, run
 from .training.net import CPCNet
 from .training.scores import contrastive_accuracy, score_samples
 
@@ -363,9 +363,10 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
 
     def _run_options(self, device: str | None = None) -> dict[str, Any]:
         """Return those of `training.inference.run`."""
-        positions = math.prod(self._smallest_input()[1:]) // self.n_channels_in_
+        n_values = math.prod(self._smallest_input()[1:])  # of a step
+        n_steps = BATCH_STEPS * self.n_channels_in_ // n_values
         return {
-            "batch_steps": BATCH_STEPS // positions,
+            "batch_steps": min(n_steps, max(1, BATCH_VALUES // n_values)),
             "device": device or self.device_,
             "autocast": autocast_type(self.precision),
         }

@@ -18,7 +18,8 @@ MIN_ROWS, MIN_ROWS_STEPS = 16, 1024
 # Sequences, and their steps, that go through a model at once. A CPU is fastest with as
 # few as its caches hold, a GPU with as many as its memory.
 MAX_ROWS, MAX_ROWS_OF_GPU = 64, 1024
-BATCH_STEPS = 2**17
+# Of many channels, fewer steps go at once: no more values than these.
+BATCH_STEPS, BATCH_VALUES = 2**17, 2**23
 # Longer sequences go through it piece by piece, if it can go on from where it was:
 # memory does not grow with their length.
 PIECE = 2**14
