@@ -91,28 +91,13 @@ class CausalConv(nn.Module):
         state : tuple of Tensor and int
             To be passed to the next call.
         """
-        h, state = self.convolve(h, state)
+        h, state = self._convolve(h, state)
         return self.norm(h), state
 
-    def convolve(
+    def _convolve(
         self, h: Tensor, state: tuple[Tensor, int] | None = None
     ) -> tuple[Tensor, tuple[Tensor, int]]:
-        """Do the same without the layer norm; see `advance`.
-
-        Parameters
-        ----------
-        h : Tensor of shape (B, T, C)
-            The next steps.
-        state : tuple of Tensor and int, default=None
-            What the last call returned; None begins a sequence.
-
-        Returns
-        -------
-        output : Tensor of shape (B, T', D)
-            One step for every `stride` input steps that have begun.
-        state : tuple of Tensor and int
-            To be passed to the next call.
-        """
+        """Do the same without the layer norm."""
         h, following = next_windows(h, state, self.receptive_field, self.stride)
         if not h.shape[1]:
             return h.new_zeros(h.shape[0], 0, self.norm.weight.shape[0]), following
@@ -150,7 +135,7 @@ class CausalConv(nn.Module):
            arXiv:2012.08791.
         """
         branches: Any = self.branches
-        h, _ = self.convolve(h)
+        h, _ = self._convolve(h)
         valid = h[step_mask(latent_lengths(lengths, self.stride), h.shape[1])]  # (n, D)
         widths = [conv.out_channels for conv in branches]
         for conv, values in zip(branches, valid.split(widths, 1), strict=True):

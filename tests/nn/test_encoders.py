@@ -141,7 +141,7 @@ def calibrated(x):
 @torch.no_grad()
 def test_calibrated_channels_vary_alike_and_open_at_spread_quantiles():
     x = 100 + signal(300, 20).cumsum(1)
-    h = calibrated(x).convolve(x)[0].flatten(0, 1)
+    h = calibrated(x)._convolve(x)[0].flatten(0, 1)
     torch.testing.assert_close(h.std(0), torch.ones(8), rtol=0.01, atol=0)
     positive = (h > 0).float().mean(0)
     for low, high in positive.split(2):  # of a kernel size
@@ -155,7 +155,7 @@ def test_calibrated_kernels_see_change_and_not_the_level():
     x = signal(300, 20).cumsum(1)
     conv = calibrated(x)
     field = conv.receptive_field  # before that, a kernel sees the padding
-    low, high = (conv.convolve(x + level)[0][:, field:] for level in (0, 100))
+    low, high = (conv._convolve(x + level)[0][:, field:] for level in (0, 100))
     n = conv.branches[0].out_channels  # kernels of one step
     torch.testing.assert_close(low[..., n:], high[..., n:], rtol=0, atol=1e-2)
     assert ((high - low)[..., :n].abs() > 1).all()
