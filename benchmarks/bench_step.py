@@ -21,7 +21,6 @@ benchmarks/results.
 """
 
 import copy
-import importlib.util
 import json
 import sys
 import time
@@ -41,17 +40,23 @@ from measuring import (
     write,
 )
 from skorch.callbacks import Callback
-from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode, addmm_flop
+from step_losses import LOSSES, N_AHEAD, N_SAMPLES, N_STEPS, SIZE, own_loss
+from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.nn import CPCLoss, LinearPredictor
 
 PRODUCT = "matrix product"
-IN_PLACE = {torch.ops.aten.addmm_: addmm_flop}  # which torch does not count
+
+
+def in_place_product(total, left, right, *args, **kwargs):
+    """Return the operations of `addmm_`, given shapes."""
+    return 2 * left[0] * left[1] * right[1]
+
+
+IN_PLACE = {torch.ops.aten.addmm_: in_place_product}  # which torch does not count
 # Samples, steps and channels of what is fitted and transformed.
 SIZES = {"128 steps": (256, 128, 3), "512 steps": (256, 512, 3)}
-N_SAMPLES, N_STEPS, SIZE, N_AHEAD, N_NEGATIVES = 8, 128, 256, 12, 128
 
 
 def walks(n_samples, n_steps, n_channels):
@@ -139,65 +144,6 @@ def bench_transform(shape, n_repeats):
 
 
 # ---- loss
-
-
-def gathering_loss(c, z, predictor, predictions):
-    """InfoNCE as published code has it: negatives gathered by anchor, step by step.
-
-    Temperature and cosines are those of `CPCLoss`, so that the work is the same but for
-    the gathering.
-    """
-    latents = z.flatten(0, 1)  # (B T', D)
-    if predictions is None:
-        predictions = predictor(c)
-    losses = []
-    for k in range(N_AHEAD):
-        prediction = predictions[:, : N_STEPS - k - 1, k].reshape(-1, SIZE)  # (M, D)
-        positive = z[:, k + 1 :].reshape(-1, 1, SIZE)
-        drawn = torch.randint(len(latents), (len(prediction), N_NEGATIVES))
-        candidates = torch.cat([positive, latents[drawn]], 1)  # (M, 1 + N, D)
-        logits = torch.einsum(
-            "md,mnd->mn",
-            F.normalize(prediction, dim=-1),
-            F.normalize(candidates, dim=-1),
-        )
-        target = torch.zeros(len(prediction), dtype=torch.long)
-        losses.append(F.cross_entropy(logits / 0.1, target, reduction="sum"))
-    n_pairs = N_SAMPLES * sum(N_STEPS - k - 1 for k in range(N_AHEAD))
-    return torch.stack(losses).sum() / n_pairs
-
-
-def pip_loss(c, z, predictor, predictions):
-    """`info_nce.InfoNCE` with shared negatives, step by step."""
-    from info_nce import InfoNCE
-
-    loss = InfoNCE(negative_mode="unpaired", temperature=0.1)
-    if predictions is None:
-        predictions = predictor(c)
-    latents = z.flatten(0, 1)
-    negatives = latents[torch.randperm(len(latents))[:N_NEGATIVES]]
-    losses = [
-        loss(
-            predictions[:, : N_STEPS - k - 1, k].reshape(-1, SIZE),
-            z[:, k + 1 :].reshape(-1, SIZE),
-            negatives,
-        )
-        for k in range(N_AHEAD)
-    ]
-    return torch.stack(losses).mean()
-
-
-def own_loss(c, z, predictor, predictions):
-    """`CPCLoss`."""
-    if predictions is None:
-        predictions = predictor(c)
-    lengths = torch.full((len(z),), z.shape[1])
-    return CPCLoss(n_negatives=N_NEGATIVES)(z, c, predictions, lengths).loss
-
-
-LOSSES = {"sklearn_cpc": own_loss, "gathering": gathering_loss}
-if importlib.util.find_spec("info_nce"):
-    LOSSES["info-nce-pytorch"] = pip_loss
 
 
 def loss_step(loss, with_matrices, gradients=torch.autograd.grad):

@@ -1,0 +1,74 @@
+"""The losses that `bench_step.py` compares: InfoNCE of anchors, steps ahead, negatives.
+
+Each takes contexts and latents, ``(B, T', D)``, the matrices W_k, and their predictions
+``(B, T', K, D)`` or None, to be made first, and returns the loss.
+"""
+
+import importlib.util
+
+import torch
+from torch.nn import functional as F
+
+from sklearn_cpc.nn import CPCLoss
+
+# Samples, steps, dimensions, steps ahead and negatives.
+N_SAMPLES, N_STEPS, SIZE, N_AHEAD, N_NEGATIVES = 8, 128, 256, 12, 128
+
+
+def gathering_loss(c, z, predictor, predictions):
+    """InfoNCE as published code has it: negatives gathered by anchor, step by step.
+
+    Temperature and cosines are those of `CPCLoss`, so that the work is the same but for
+    the gathering.
+    """
+    latents = z.flatten(0, 1)  # (B T', D)
+    if predictions is None:
+        predictions = predictor(c)
+    losses = []
+    for k in range(N_AHEAD):
+        prediction = predictions[:, : N_STEPS - k - 1, k].reshape(-1, SIZE)  # (M, D)
+        positive = z[:, k + 1 :].reshape(-1, 1, SIZE)
+        drawn = torch.randint(len(latents), (len(prediction), N_NEGATIVES))
+        candidates = torch.cat([positive, latents[drawn]], 1)  # (M, 1 + N, D)
+        logits = torch.einsum(
+            "md,mnd->mn",
+            F.normalize(prediction, dim=-1),
+            F.normalize(candidates, dim=-1),
+        )
+        target = torch.zeros(len(prediction), dtype=torch.long)
+        losses.append(F.cross_entropy(logits / 0.1, target, reduction="sum"))
+    n_pairs = N_SAMPLES * sum(N_STEPS - k - 1 for k in range(N_AHEAD))
+    return torch.stack(losses).sum() / n_pairs
+
+
+def pip_loss(c, z, predictor, predictions):
+    """`info_nce.InfoNCE` with shared negatives, step by step."""
+    from info_nce import InfoNCE
+
+    loss = InfoNCE(negative_mode="unpaired", temperature=0.1)
+    if predictions is None:
+        predictions = predictor(c)
+    latents = z.flatten(0, 1)
+    negatives = latents[torch.randperm(len(latents))[:N_NEGATIVES]]
+    losses = [
+        loss(
+            predictions[:, : N_STEPS - k - 1, k].reshape(-1, SIZE),
+            z[:, k + 1 :].reshape(-1, SIZE),
+            negatives,
+        )
+        for k in range(N_AHEAD)
+    ]
+    return torch.stack(losses).mean()
+
+
+def own_loss(c, z, predictor, predictions):
+    """`CPCLoss`."""
+    if predictions is None:
+        predictions = predictor(c)
+    lengths = torch.full((len(z),), z.shape[1])
+    return CPCLoss(n_negatives=N_NEGATIVES)(z, c, predictions, lengths).loss
+
+
+LOSSES = {"sklearn_cpc": own_loss, "gathering": gathering_loss}
+if importlib.util.find_spec("info_nce"):
+    LOSSES["info-nce-pytorch"] = pip_loss
