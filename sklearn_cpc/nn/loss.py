@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .fused import fused_info_nce
 from .negatives import WITHOUT_POSITIVE, positive_columns, sample_candidates
@@ -181,11 +180,12 @@ class CPCLoss(nn.Module):
         positive, weight = positive.to(z.device), weight.to(z.device)
         with torch.autocast(z.device.type, enabled=False):
             latents = z.float().flatten(0, 1)  # (B T', D)
-            if self.normalize:
-                latents = F.normalize(latents, dim=-1)
+            scale = torch.tensor(1 / self.temperature)
+            if self.normalize:  # both in one pass
+                scale = scale / latents.norm(dim=-1, keepdim=True).clamp(min=1e-12)
             loss, correct = fused_info_nce(
                 pairs,
-                latents / self.temperature,
+                latents * scale,
                 positive,
                 index,
                 positive_columns(positive, index, len(latents)),
