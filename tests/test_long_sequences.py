@@ -69,18 +69,38 @@ def test_pieces_of_waveforms_whose_strides_do_not_divide_them(monkeypatch):
     np.testing.assert_allclose(cpc.transform(waves), whole, rtol=0, atol=1e-5)
 
 
-def test_no_piece_is_longer(monkeypatch):
-    cpc, seen = fit(), []
+def shapes_seen(monkeypatch, cpc):
+    """Return a list that the shapes of the encoder's inputs are appended to."""
+    seen = []
     advance = type(cpc.net_.module_.encoder).advance
 
     def note(self, x, state=None):
-        seen.append(tuple(x.shape[:2]))
+        seen.append(tuple(x.shape))
         return advance(self, x, state)
 
     monkeypatch.setattr(type(cpc.net_.module_.encoder), "advance", note)
+    return seen
+
+
+def test_no_piece_is_longer(monkeypatch):
+    cpc = fit()
+    seen = shapes_seen(monkeypatch, cpc)
     in_pieces(monkeypatch, 100)
     cpc.transform(X)
-    assert max(n_steps for _, n_steps in seen) == 100
+    assert max(n_steps for _, n_steps, _ in seen) == 100
+
+
+@pytest.mark.parametrize(
+    ("n_channels", "n_rows"), [(1, inference.MIN_ROWS), (4_096, 2)]
+)
+def test_few_sequences_are_repeated_unless_they_are_wide(
+    monkeypatch, n_channels, n_rows
+):
+    wide = np.random.default_rng(0).normal(size=(2, 200, n_channels))
+    cpc = CPCTransformer(latent_size=4, context_size=4, max_epochs=0).fit(wide)
+    seen = shapes_seen(monkeypatch, cpc)
+    assert len(cpc.transform(wide)) == 2
+    assert seen == [(n_rows, 200, n_channels)]
 
 
 def test_a_module_that_cannot_go_on_takes_sequences_whole(monkeypatch):

@@ -12,8 +12,8 @@ from .batches import Source, even_batches
 
 # Convolutions and matrix products of fewer rows take other code paths and round
 # differently: with at least 16 (torch's threshold for oneDNN), a sample's features
-# are the same bits beside any others. Long sequences are left alone: the copies would
-# cost too much.
+# are the same bits beside any others. Long or wide sequences are left alone: the copies
+# would cost too much.
 MIN_ROWS, MIN_ROWS_STEPS = 16, 1024
 # Sequences, and their steps, that go through a model at once. A CPU is fastest with as
 # few as its caches hold, a GPU with as many as its memory.
@@ -78,7 +78,7 @@ def run(
 
     def output_of(batch: np.ndarray) -> Any:
         longest = lengths[batch].max()
-        if longest <= MIN_ROWS_STEPS:
+        if longest <= min(MIN_ROWS_STEPS, batch_steps // MIN_ROWS):
             batch = np.resize(batch, max(len(batch), MIN_ROWS))  # repeats
         # inference_mode and autocast are left before control goes to the caller.
         with (
