@@ -143,8 +143,9 @@ def plot(results, path):
         label = f"{method}, exponent {exponent(sizes, seconds):.2f}"
         above.loglog(sizes, seconds, ".-", label=label)
         below.semilogx(sizes, np.array(grown) / MIB, ".-")
-        above.set_title(name)
-        above.legend(fontsize="small")
+        above.legend(
+            title=name, loc="lower center", bbox_to_anchor=(0.5, 1), fontsize="small"
+        )
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("memory, MiB")
     figure.savefig(path)
