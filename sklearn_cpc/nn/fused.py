@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 # Numbers that a chunk of anchors computes with at once. On a CPU they should stay in
-# the second-level cache (2 MiB of float32 here); on a GPU larger chunks keep it busy.
-CPU_CHUNK = 2**19
+# the second-level cache (1 MiB of float32 here); on a GPU larger chunks keep it busy.
+CPU_CHUNK = 2**18
 GPU_CHUNK = 2**24
 # Instead of minus infinity, which times zero is no number.
 LOWEST = torch.finfo(torch.float32).min
