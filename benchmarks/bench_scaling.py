@@ -10,7 +10,7 @@ size; the median of its repeats, and by how much its peak memory grows (Linux), 
 themselves not counted. An exponent b is fitted to ``seconds = a size^b`` over the
 points of the last two decades by least squares of the logarithms: below, what costs the
 same for any size weighs too much. One thread, and seconds of the CPU, which
-hardly depend on what else runs. About ten minutes on an idle machine, two with --quick.
+hardly depend on what else runs. Half an hour, ten minutes with ``--repeats 1``.
 Writes JSON with all points, a Markdown table and a plot to benchmarks/results.
 """
 

@@ -215,8 +215,12 @@ def results_of(arguments, speech, seed):
             yield 1, f"{of}, untrained", evaluate(untrained.transform_steps, speech)
             yield 1, f"{of}, CPC", trained(encoder, n_updates[encoder])
             if encoder == "log_mel":
-                farther = trained(encoder, n_updates[encoder], skip_steps=FARTHER)
-                yield 1, f"{of}, CPC, 7 to 18 steps ahead", farther
+                last = FARTHER + ON_SPEECH["prediction_steps"]
+                yield (
+                    1,
+                    f"{of}, CPC, {FARTHER + 1} to {last} steps ahead",
+                    trained(encoder, n_updates[encoder], skip_steps=FARTHER),
+                )
             yield (
                 1,
                 f"{of}, supervised",
