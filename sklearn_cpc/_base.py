@@ -148,10 +148,11 @@ class BaseCPC(Saving, CallbackSupportMixin, TransformerMixin, BaseEstimator):
             Named by `get_feature_names_out`.
         """
         source = self._read_fitted(X)
-        batches = self._run(self._pooled_features(), source, pooled_pieces)
-        rows, output = zip(*batches, strict=True)
-        features = np.empty((len(source), output[0].shape[1]), np.float32)
-        features[np.concatenate(rows)] = np.concatenate(output)
+        features = np.empty((len(source), 0), np.float32)
+        for rows, output in self._run(self._pooled_features(), source, pooled_pieces):
+            if not features.size:  # the first batch tells how many there are
+                features = np.empty((len(source), output.shape[1]), np.float32)
+            features[rows] = output
         return features
 
     def transform_steps(self, X: Any) -> np.ndarray | list[np.ndarray]:

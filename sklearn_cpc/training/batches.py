@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# The larger, the more padding, and the more lengths that meet in a batch.
+MIXING = 1.5
+
 
 class Source(Protocol):
     """Anything that gives padded windows of its sequences."""
@@ -30,6 +33,10 @@ class RandomCrops:
     A sequence longer than `crop_length` gives as many windows an epoch as fit into
     it side by side, at random places. They never overlap, or a step could be its
     own negative. The batches of an epoch differ by at most one window in size.
+
+    Where lengths differ, a batch has windows of similar lengths, so that it pads
+    little: they are sorted by their lengths times a random factor of up to `MIXING`,
+    which brings others together in every epoch. The order of the batches is random.
 
     Several processes that train together share each batch: all of them know the
     whole order, and each reads its own windows only.
@@ -92,8 +99,7 @@ class RandomCrops:
         before = self.rng.integers(self.spare[self.rows] + 1)
         starts = before[np.lexsort((before, self.rows))]
         starts += self.place * self.crop_length
-        order = self.rng.permutation(len(self.rows))
-        for batch in np.array_split(order, self.n_batches):
+        for batch in self._batches():
             window = np.array_split(batch, self.n_ranks)[self.rank]
             rows = self.rows[window]
             x, lengths = self.source.batch(rows, starts[window], self.crop_length)
@@ -102,6 +108,20 @@ class RandomCrops:
                 x = self.augment(x, self._own_rng())
             inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
             yield inputs, torch.from_numpy(np.stack([rows, self.groups[rows]], 1))
+
+    def _batches(self) -> list[np.ndarray]:
+        """Return the windows of each batch of an epoch."""
+        order = self.rng.permutation(len(self.rows))
+        n_steps = np.minimum(self.source.lengths[self.rows], self.crop_length)
+        if self.n_batches == 1 or n_steps.min() == n_steps.max():
+            return np.array_split(order, self.n_batches)
+        rough = n_steps[order] * self.rng.uniform(1, MIXING, len(order))
+        order = order[np.argsort(rough)]
+        # `sizes` says how large the batches are that come first.
+        turns = self.rng.permutation(self.n_batches)
+        ends = np.cumsum(np.take(self.sizes, turns))
+        batches = np.split(order, ends[:-1])
+        return [batches[i] for i in np.argsort(turns)]
 
     def _own_rng(self) -> np.random.Generator:
         """Return a generator for what is drawn for the windows of this process."""

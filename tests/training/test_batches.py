@@ -76,6 +76,38 @@ def test_batches_of_an_epoch_have_almost_equal_sizes(n_samples):
     assert max(sizes) - min(sizes) <= 1
 
 
+def steps_of_batches(batches):
+    """Return the steps of each batch of an epoch, padding included."""
+    return [inputs["x"].shape[0] * inputs["x"].shape[1] for inputs, _ in batches]
+
+
+def test_a_batch_has_windows_of_similar_lengths():
+    lengths = np.random.default_rng(0).integers(1, 300, 500)
+    batches = crops(lengths, batch_size=32, crop_length=400)
+    sizes = batches.sizes
+    for _ in range(3):
+        epoch = list(batches)
+        assert [len(origin) for _, origin in epoch] == sizes
+        steps = steps_of_batches(epoch)
+        assert sum(steps) < 1.35 * lengths.sum()  # 1.9 times as many, at random
+        # Neither from short to long nor always the same ones together.
+        assert (np.diff(steps) > 0).any()
+        assert (np.diff(steps) < 0).any()
+    together = {frozenset(origin[:, 0].tolist()) for _, origin in epoch}
+    again = {frozenset(origin[:, 0].tolist()) for _, origin in batches}
+    assert not together & again
+
+
+@pytest.mark.parametrize("lengths", [[6] * 9, [10, 25, 31, 12, 47]])
+def test_windows_of_equal_lengths_are_in_any_order(lengths):
+    expected = np.random.default_rng(3)
+    batches = crops(lengths, seed=3)
+    expected.integers(batches.spare[batches.rows] + 1)
+    order = expected.permutation(len(batches.rows))
+    found = np.concatenate([origin[:, 0] for _, origin in batches])
+    np.testing.assert_array_equal(found, batches.rows[order])
+
+
 def test_epochs_differ_and_the_generator_decides():
     one, other = crops([6] * 9), crops([6] * 9)
     first = windows(one)
