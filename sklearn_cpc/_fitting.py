@@ -84,6 +84,9 @@ def fit_model(
         net, rng = copy.deepcopy((cpc.net_, cpc._rng))
     else:
         net, rng = new_net(cpc, source, build_encoder)
+    for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
+        if getattr(cpc, name) != "auto":  # what that is was settled with the model
+            setattr(net.criterion_, name, getattr(cpc, name))
     synchronise(ranks, net, rng)
     n_before = len(net.history)
     batches, held_out = _batches(cpc, net, rng, source, groups)
@@ -105,9 +108,6 @@ def fit_model(
             **net_attributes(net),
         }
 
-    for name in ("n_negatives", "negatives", "skip_steps", "temperature"):
-        if getattr(cpc, name) != "auto":  # what that is was settled with the model
-            setattr(net.criterion_, name, getattr(cpc, name))
     if max_epochs and ranks.rank == 0:
         model, skip_steps = net.module_, net.criterion_.skip_steps
         warn_if_trivial(
@@ -207,6 +207,8 @@ def _batches(
         train,
         batch_size=cpc.batch_size,
         crop_length=longest_window(cpc.crop_length, net.module_.encoder, train),
+        # With a latent beyond those that are skipped.
+        predictable=(net.criterion_.skip_steps + 1) * net.module_.downsampling + 1,
         rng=rng,
         groups=groups,
         rank=ranks.rank,

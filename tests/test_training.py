@@ -325,3 +325,12 @@ def test_targets_that_are_nearly_copies_warn(options, warns):
     assert bool(messages) == warns
     if options["skip_steps"] == 0 and warns:
         assert "shares 97% of the 35 time steps" in messages[0]
+
+
+def test_sequences_too_short_to_predict_in_take_no_batches_for_themselves():
+    rng = np.random.default_rng(0)
+    long = [rng.normal(size=(60, 2)).cumsum(0) for _ in range(64)]
+    estimator = cpc(max_epochs=1)
+    (expected,) = estimator.fit(long).loss_curve_
+    (loss,) = estimator.fit(long + [x[:2] for x in long]).loss_curve_
+    assert loss == pytest.approx(expected, rel=0.1)

@@ -37,6 +37,7 @@ class RandomCrops:
     Where lengths differ, a batch has windows of similar lengths, so that it pads
     little: they are sorted by their lengths times a random factor of up to `MIXING`,
     which brings others together in every epoch. The order of the batches is random.
+    Windows too short to predict anything in are spread over all batches.
 
     Several processes that train together share each batch: all of them know the
     whole order, and each reads its own windows only.
@@ -49,6 +50,8 @@ class RandomCrops:
         Largest number of windows in a batch.
     crop_length : int
         Longest window, in steps.
+    predictable : int, default=1
+        Steps of the shortest window in which there is something to predict.
     rng : numpy.random.Generator
         Source of randomness; advanced by every epoch.
     groups : ndarray of shape (n,), default=None
@@ -66,6 +69,7 @@ class RandomCrops:
         *,
         batch_size: int,
         crop_length: int,
+        predictable: int = 1,
         rng: np.random.Generator,
         groups: np.ndarray | None = None,
         rank: int = 0,
@@ -75,6 +79,7 @@ class RandomCrops:
         self.source = source
         self.augment = augment
         self.crop_length = crop_length
+        self.predictable = predictable
         self.rng = rng
         self.groups = np.zeros(len(source.lengths), int) if groups is None else groups
         n_windows = np.maximum(source.lengths // crop_length, 1)
@@ -115,6 +120,9 @@ class RandomCrops:
         n_steps = np.minimum(self.source.lengths[self.rows], self.crop_length)
         if self.n_batches == 1 or n_steps.min() == n_steps.max():
             return np.array_split(order, self.n_batches)
+        short = n_steps < self.predictable
+        if not short.all():  # in a batch of their own, they would teach nothing
+            n_steps[short] = self.rng.choice(n_steps[~short], short.sum())
         rough = n_steps[order] * self.rng.uniform(1, MIXING, len(order))
         order = order[np.argsort(rough)]
         # `sizes` says how large the batches are that come first.

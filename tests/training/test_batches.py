@@ -98,6 +98,16 @@ def test_a_batch_has_windows_of_similar_lengths():
     assert not together & again
 
 
+def test_windows_too_short_to_predict_in_are_spread_over_all_batches():
+    lengths = np.random.default_rng(0).permutation([2] * 160 + [60] * 80 + [90] * 80)
+    batches = crops(lengths, batch_size=32, crop_length=100, predictable=5)
+    for inputs, _ in batches:
+        assert 6 <= (inputs["lengths"] == 2).sum() <= 26
+        assert 6 <= (inputs["lengths"] > 2).sum() <= 26
+    # Of nothing else there are batches all the same.
+    assert len(list(crops([1, 2, 3] * 9, batch_size=5, predictable=5))) == 6
+
+
 @pytest.mark.parametrize("lengths", [[6] * 9, [10, 25, 31, 12, 47]])
 def test_windows_of_equal_lengths_are_in_any_order(lengths):
     expected = np.random.default_rng(3)
