@@ -1,6 +1,6 @@
 """Phones and speakers by linear probes: the paper's Tables 1 and 2.
 
-    python benchmarks/bench_speech.py [--seeds N] [--tables 1 2] [--librispeech FOLDER]
+    python benchmarks/bench_speech.py [--seeds N] [--tables 1 2] [--encoders ...]
 
 Needs Debian's ``flite`` (``apt-get install flite``). Twelve synthetic speakers (four
 voices, three settings of pitch and rate) say 200 different sentences each to train on
@@ -9,14 +9,16 @@ them, once. The phones are exact, and of 41 kinds.
 
 - Phones are told frame by frame, 100 a second: 8 of each training utterance, 20 of each
   test utterance. The label is that of the middle of the 25 ms that end with the frame.
-- Speakers are told from the mean and the deviation of an utterance's frames.
+- Speakers are told from the mean and the deviation of an utterance's frames, from the
+  mean alone, and from the frames of the first task.
 
 Both by StandardScaler and LogisticRegression(C=0.1). The features of CPC, and of the
 same network untrained, are contexts and latents together; log-mel spectra are those of
 ``LogMel``, MFCCs are 13 with first and second differences (which look 40 ms ahead).
 "Supervised" is the same network with a linear layer for phones on every frame and one
 for speakers on the mean, trained on the labels of all training frames with as many
-updates as CPC. One thread. Writes JSON and Markdown tables to benchmarks/results.
+updates as CPC. One thread. Results are merged into JSON and Markdown tables in
+benchmarks/results.
 
 With ``--librispeech FOLDER``, real recordings with the labels of the paper's authors:
 see `labelled_speech`. The paper trained on them for 300,000 updates.
@@ -54,9 +56,9 @@ ON_SPEECH = {
     "context_size": 128,
     "prediction_steps": 12,
     "skip_steps": 0,
-    "lr": 1e-3,
     "features": "both",
 }
+LEARNING_RATES = {"log_mel": 3e-3, "audio": 1e-3}
 STEPS = (2, 4, 8, 12, 16)
 FARTHER = 6  # skipped: what is near tells phones, what is far the speaker
 
@@ -104,6 +106,7 @@ def describe(extract, speech, rows, n_frames):
     return {
         "phones": (frames, np.concatenate(phones)),
         "speakers": (pooled, speech.speakers[rows]),
+        "speakers by means": (np.hsplit(pooled, 2)[0], speech.speakers[rows]),
         "speakers of frames": (frames, np.concatenate(origins)),
     }
 
@@ -128,8 +131,13 @@ def cpc(encoder, speech, n_updates, seed, **options):
     """Return a CPC model, trained on the training recordings."""
     windows = sum(max(1, len(w) // CROP) for w in speech.of(speech.train))
     n_epochs = -(-n_updates // -(-windows // BATCH))
-    options = {**ON_SPEECH, "encoder": encoder, "max_epochs": n_epochs, **options}
-    model = CPCTransformer(random_state=seed, **options)
+    model = CPCTransformer(
+        encoder=encoder,
+        lr=LEARNING_RATES[encoder],
+        max_epochs=n_epochs,
+        random_state=seed,
+        **{**ON_SPEECH, **options},
+    )
     return model.fit(speech.of(speech.train), groups=speech.speakers[speech.train])
 
 
@@ -171,7 +179,7 @@ def supervised(untrained, speech, n_updates, seed):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = Supervised(untrained, len(names), speech.speakers.max() + 1)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=ON_SPEECH["lr"])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=untrained.lr)
     for _ in range(n_updates):
         rows = rng.choice(speech.train, BATCH, replace=False)
         spare = [max(0, len(w) - CROP) // HOP for w in speech.of(rows)]
@@ -209,8 +217,9 @@ def results_of(arguments, speech, seed):
     if 1 in arguments.tables:
         yield 1, "MFCC", evaluate(mfcc, speech)
         yield 1, "log-mel", evaluate(log_mel, speech)
-        for encoder, of in (("log_mel", "log-mel"), ("audio", "waveform")):
-            n_updates = {"log_mel": arguments.updates, "audio": arguments.on_waveform}
+        n_updates = {"log_mel": arguments.updates, "audio": arguments.on_waveform}
+        for encoder in arguments.encoders:
+            of = {"log_mel": "log-mel", "audio": "waveform"}[encoder]
             untrained = cpc(encoder, speech, 0, seed)
             yield 1, f"{of}, untrained", evaluate(untrained.transform_steps, speech)
             yield 1, f"{of}, CPC", trained(encoder, n_updates[encoder])
@@ -239,8 +248,9 @@ def results_of(arguments, speech, seed):
 
 def table(rows):
     """Return a Markdown table: mean and, with several seeds, deviation."""
-    columns = ["phones", "speakers", "speakers of frames", "fit, seconds"]
-    lines = [f"| features | {' | '.join(columns)} |", "|---" * 5 + "|"]
+    tasks = ["phones", "speakers", "speakers by means", "speakers of frames"]
+    columns = [*tasks, "fit, seconds"]
+    lines = [f"| features | {' | '.join(columns)} |", "|---" * 6 + "|"]
     for name, runs in rows.items():
         cells = []
         for column in columns:
@@ -255,21 +265,26 @@ def table(rows):
     return "\n".join(lines) + "\n"
 
 
+def saved(name, number):
+    """Return the rows of a table that have been measured before."""
+    path = RESULTS.with_name(f"{name}_{number}.json")
+    return json.loads(path.read_text("utf-8"))["results"] if path.exists() else {}
+
+
 def write(name, arguments, results):
-    """Write the results as JSON, and each table as Markdown."""
-    record = {
-        "machine": f"{platform.machine()}, 1 thread",
-        "python": platform.python_version(),
-        **{p: version(p) for p in ("scikit-learn", "torch", "numpy")},
-        "arguments": {key: str(value) for key, value in vars(arguments).items()},
-        "parameters": ON_SPEECH,
-        "results": results,
-    }
-    path = RESULTS.with_name(f"{name}.json")
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    """Write each table as JSON and as Markdown."""
     for number, rows in results.items():
-        text = table(rows)
-        RESULTS.with_name(f"{name}_{number}.md").write_text(text, encoding="utf-8")
+        record = {
+            "machine": f"{platform.machine()}, 1 thread",
+            "python": platform.python_version(),
+            **{p: version(p) for p in ("scikit-learn", "torch", "numpy")},
+            "arguments": {key: str(value) for key, value in vars(arguments).items()},
+            "parameters": {**ON_SPEECH, "lr": LEARNING_RATES},
+            "results": rows,
+        }
+        path = RESULTS.with_name(f"{name}_{number}.json")
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        path.with_suffix(".md").write_text(table(rows), encoding="utf-8")
 
 
 def main():
@@ -277,6 +292,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--tables", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--encoders", nargs="+", default=list(LEARNING_RATES))
     parser.add_argument("--utterances", type=int, nargs=2, default=[200, 40])
     parser.add_argument("--updates", type=int, default=1000)
     parser.add_argument("--on-waveform", type=int, default=300)
@@ -290,10 +306,11 @@ def main():
         speech, name = synthetic(*arguments.utterances), "speech"
     else:
         speech, name = librispeech(folder), "speech_librispeech"
-    results = {}
+    results = {number: saved(name, number) for number in arguments.tables}
     for seed in range(arguments.seeds):
         for number, row, values in results_of(arguments, speech, seed):
-            results.setdefault(number, {}).setdefault(row, []).append(values)
+            rows = results[number]
+            rows[row] = [*rows[row], values] if seed else [values]
             print(seed, row, values, flush=True)
             write(name, arguments, results)
     for number, rows in results.items():
