@@ -30,7 +30,10 @@ def minimum(h: Tensor, mask: Tensor) -> Tensor:
 
 def std(h: Tensor, mask: Tensor) -> Tensor:
     """Deviation over the steps, 0 for a single one."""
-    return mean((h - mean(h, mask)[:, None]).square(), mask).sqrt()
+    variance = mean((h - mean(h, mask)[:, None]).square(), mask)
+    # The square root has no gradient at 0, where a feature is constant; 0 will do.
+    varies = variance != 0
+    return torch.where(varies, variance, 1).sqrt() * varies
 
 
 def ppv(h: Tensor, mask: Tensor) -> Tensor:

@@ -24,6 +24,19 @@ def test_pools_the_valid_steps_only(name):
         torch.testing.assert_close(pooled[row], expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", sorted(set(POOLINGS) - {"ppv"}))  # has no gradient
+def test_gradients_of_constant_features_are_finite(name):
+    h = torch.zeros(2, 6, 4, requires_grad=True)
+    mask = step_mask(torch.tensor([6, 3]), 6)[..., None]
+    POOLINGS[name](h, mask).sum().backward()
+    assert h.grad.isfinite().all()
+
+
+def test_a_deviation_of_what_is_no_number_is_none():
+    h = torch.full((1, 3, 2), torch.nan)
+    assert POOLINGS["std"](h, torch.ones(1, 3, 1, dtype=torch.bool)).isnan().all()
+
+
 def test_latent_lengths_round_up():
     lengths = latent_lengths(torch.tensor([1, 4, 5, 8]), 4)
     assert lengths.tolist() == [1, 1, 2, 2]
