@@ -3,12 +3,12 @@
     python benchmarks/bench_labels.py [method ...]
 
 Needs the extras `benchmark` and `plot`. The sets and splits are those of
-bench_classification.py. What needs no labels (CPC, MiniRocket's transform) sees all
-training sequences; the labels are those of 10 draws of so many sequences of each
-class, or of all where a class has fewer. One seed for what else is random. CPC, the
-untrained model and raw values go through StandardScaler and LogisticRegression,
-MiniRocket through its own ridge classifier. The supervised network has the
-architecture, initial weights and pooling of CPC and a linear layer, all trained
+bench_classification.py. What needs no labels (CPC, StandardScaler, MiniRocket's
+transform) sees all training sequences; the labels are those of 10 draws of so many
+sequences of each class, or of all where a class has fewer. One seed for what else is
+random. CPC, the untrained model and raw values go through StandardScaler and
+LogisticRegression, MiniRocket through its own ridge classifier. The supervised network
+has the architecture, initial weights and pooling of CPC and a linear layer, all trained
 on the labelled sequences; as it is slow, on the first 2 draws.
 
 Results are merged into benchmarks/results/labels.json, from which a Markdown table
@@ -57,12 +57,14 @@ def accuracies(classifier, Z, y, Z_test, y_test):
 
 
 def probe(make):
-    """Return a method: features from all training sequences, then a linear probe."""
+    """Return a method: features, scaled as they all are, then a linear probe."""
 
     def run(train, test):
         representation = make(SEED).fit(train[0])
         Z, Z_test = (representation.transform(X) for X, _ in (train, test))
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        scaler = StandardScaler().fit(Z)
+        Z, Z_test = scaler.transform(Z), scaler.transform(Z_test)
+        classifier = LogisticRegression(max_iter=1000)
         return accuracies(classifier, Z, train[1], Z_test, test[1])
 
     return run

@@ -34,13 +34,10 @@ class RandomCrops:
     it side by side, at random places. They never overlap, or a step could be its
     own negative. The batches of an epoch differ by at most one window in size.
 
-    Where lengths differ, a batch has windows of similar lengths, so that it pads
-    little: they are sorted by their lengths times a random factor of up to `MIXING`,
-    which brings others together in every epoch. The order of the batches is random.
-    Windows too short to predict anything in are spread over all batches.
-
-    Several processes that train together share each batch: all of them know the
-    whole order, and each reads its own windows only.
+    Where padding to the longest would more than double the steps, a batch has windows
+    of similar lengths: they are sorted by their lengths times a random factor of up to
+    `MIXING`, which brings others together in every epoch. The order of the batches is
+    random. Windows too short to predict anything in are spread over all batches.
 
     Parameters
     ----------
@@ -118,7 +115,7 @@ class RandomCrops:
         """Return the windows of each batch of an epoch."""
         order = self.rng.permutation(len(self.rows))
         n_steps = np.minimum(self.source.lengths[self.rows], self.crop_length)
-        if self.n_batches == 1 or n_steps.min() == n_steps.max():
+        if self.n_batches == 1 or n_steps.max() <= 2 * n_steps.mean():
             return np.array_split(order, self.n_batches)
         short = n_steps < self.predictable
         if not short.all():  # in a batch of their own, they would teach nothing
