@@ -39,6 +39,9 @@ class RandomCrops:
     `MIXING`, which brings others together in every epoch. The order of the batches is
     random. Windows too short to predict anything in are spread over all batches.
 
+    Several processes that train together share each batch: all of them know the
+    whole order, and each reads its own windows only.
+
     Parameters
     ----------
     source : Source
