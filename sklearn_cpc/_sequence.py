@@ -32,9 +32,11 @@ class CPCTransformer(BaseCPC):
 
     Parameters
     ----------
-    encoder : {"conv", "audio", "log_mel"} or torch.nn.Module, default="conv"
+    encoder : {"conv", "kernels", "audio", "log_mel"} or torch.nn.Module, default="conv"
         From input steps to latents. "conv": causal convolutions of several
-        kernel sizes, whose strides follow the length of the sequences. "audio":
+        kernel sizes, whose strides follow the length of the sequences. "kernels": the
+        same, but for a first layer of fixed kernels, scaled to the data, of which half
+        see the shape alone; `skip_steps="auto"` is up to 12 then. "audio":
         the paper's encoder for raw waveforms, one latent for 160 samples. "log_mel":
         for waveforms at 16 kHz, log-mel spectra and two convolutions, also one for
         160 samples, which trains much faster. A module must map (B, T, C) to (B,

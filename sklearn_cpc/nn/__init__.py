@@ -1,7 +1,8 @@
 """The model and its parts, for people with their own training loop."""
 
 from .contexts import AttentionContext, ConvContext, GRUContext, LSTMContext
-from .encoders import AudioEncoder, CausalConv, ConvEncoder, ConvStack, LogMelEncoder
+from .convolutions import CausalConv, ConvStack
+from .encoders import AudioEncoder, ConvEncoder, KernelEncoder, LogMelEncoder
 from .grid import GridContext, GridCPC, RowContext
 from .info_nce import info_nce
 from .loss import CPCLoss
@@ -25,6 +26,7 @@ __all__ = [
     "GridCPC",
     "GridContext",
     "GridEncoder",
+    "KernelEncoder",
     "LSTMContext",
     "LinearPredictor",
     "LogMel",

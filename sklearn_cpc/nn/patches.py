@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .encoders import low_precision
+from .convolutions import low_precision
 
 # Layer norm over very few channels leaves nothing: of a single one, always 0.
 MIN_WIDTH = 8

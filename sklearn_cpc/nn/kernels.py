@@ -1,0 +1,174 @@
+"""A first layer for time series that is not learned: kernels scaled to the data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .masks import latent_lengths, step_mask
+from .windows import next_windows
+
+# Outputs that vary less are not made to vary by 1, lest rounding is all they show.
+MIN_DEVIATION = 1e-3
+# Channels become positive between this quantile of the data and its opposite.
+LOWEST = 0.05
+# Added to the variance of what is divided by its deviation, lest rounding is amplified.
+MIN_VARIANCE = 1e-2
+# From the median absolute deviation to the standard one, of normal values.
+NORMAL = 1.4826
+
+
+def even_widths(n_channels: int, n_branches: int) -> list[int]:
+    """Return the channels of each branch, the first with what is left over."""
+    widths = [n_channels // n_branches] * n_branches
+    widths[0] += n_channels - sum(widths)
+    return widths
+
+
+def spread_quantiles(values: Tensor) -> Tensor:
+    """Return another quantile of each channel, (n, D) -> (D,), from low to high."""
+    quantiles = torch.linspace(LOWEST, 1 - LOWEST, values.shape[1])
+    rows = (quantiles * (len(values) - 1)).long()
+    return values.sort(0).values.gather(0, rows[None])[0]
+
+
+def deviations(values: Tensor) -> Tensor:
+    """Return the standard deviation of each channel, (n, D) -> (D,)."""
+    return values.std(0, correction=0).clamp(min=MIN_DEVIATION)
+
+
+def robust_deviations(values: Tensor) -> Tensor:
+    """Return a deviation that few sequences of large values do not determine."""
+    median = values.median(0).values
+    absolute = (values - median).abs().median(0).values * NORMAL
+    return torch.minimum(deviations(values), absolute.clamp(min=MIN_DEVIATION))
+
+
+def asinh(h: Tensor) -> Tensor:
+    """Return the inverse hyperbolic sine, which ONNX cannot export by itself."""
+    rest = h.square() / (1 + (h.square() + 1).sqrt())
+    return h.sign() * torch.log1p(h.abs() + rest)
+
+
+class KernelBank(nn.Module):
+    """Fixed convolutions over the past, with kernels of several sizes.
+
+    One half of the channels sees how large the input is, the other its shape alone:
+    divided by the deviation over the channels of its kernel size. An inverse
+    hyperbolic sine keeps large values from drowning the others, and layer norm over
+    all channels follows. Sequences begin with their first value, as if it had always
+    been there. The kernels are random; `calibrate` scales them to the data, and
+    training does not change them.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Channels of the input and of the output.
+    kernel_sizes : sequence of int
+        Steps that the kernels look at; those of several steps in both halves.
+    stride : int, default=1
+        Input steps for each output step.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, kernel_sizes: Sequence[int], stride: int = 1
+    ) -> None:
+        super().__init__()
+        half = n_out // 2
+        several = [size for size in kernel_sizes if size > 1][-max(half, 1) :]
+        sizes = list(kernel_sizes)[-(n_out - half) :]
+        self.levels = nn.ModuleList(
+            nn.Conv1d(n_in, width, size, stride)
+            for width, size in zip(
+                even_widths(n_out - half, len(sizes)), sizes, strict=True
+            )
+        )
+        widths = even_widths(half, len(several)) if half else []
+        self.shapes = nn.ModuleList(
+            nn.Conv1d(n_in, width, size, stride, bias=False)
+            for width, size in zip(widths, several, strict=False)
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(width, eps=MIN_VARIANCE) for width in widths
+        )
+        self.n_channels = n_out
+        self.receptive_field, self.stride = max(kernel_sizes), stride
+        self.requires_grad_(False)
+
+    def forward(self, h: Tensor) -> Tensor:  # (B, T, C) -> (B, ceil(T / stride), D)
+        return self.advance(h)[0]
+
+    def advance(
+        self, h: Tensor, state: tuple[Tensor, int] | None = None
+    ) -> tuple[Tensor, Any]:
+        """Go on with a sequence; see `CausalConv.advance`."""
+        h, state = self._windows(h, state)
+        if not h.shape[1]:
+            return h.new_zeros(h.shape[0], 0, self.n_channels), state
+        with torch.autocast(h.device.type, enabled=False):
+            h = asinh(self._channels(h))
+            return F.layer_norm(h, (self.n_channels,)), state
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor, lengths: Tensor) -> None:
+        """Make the kernels see change, and what is typical of the data.
+
+        Kernels of several steps are made to sum to zero. Then each channel has a
+        deviation of 1, and those of a kernel size become positive at different
+        quantiles of the data, as the biases of MiniRocket are chosen [1]_.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, T, C)
+            Some of the training sequences.
+        lengths : Tensor of shape (B,)
+            Their valid steps.
+
+        References
+        ----------
+        .. [1] A. Dempster, D. F. Schmidt, G. I. Webb (2021), MiniRocket: A Very Fast
+           (Almost) Deterministic Transform for Time Series Classification,
+           arXiv:2012.08791.
+        """
+        windows, _ = self._windows(x, None)
+        n_steps = -(-x.shape[1] // self.stride)
+        valid = step_mask(latent_lengths(lengths, self.stride), n_steps)
+        levels: Any = self.levels
+        shapes: Any = self.shapes
+        norms: Any = self.norms
+        for conv in (*levels, *shapes):
+            if conv.kernel_size[0] > 1:
+                conv.weight -= conv.weight.mean(2, keepdim=True)
+            deviation = robust_deviations(self._outputs(conv, windows)[valid])
+            conv.weight /= deviation[:, None, None]
+        for conv in levels:
+            conv.bias.zero_()
+            conv.bias -= spread_quantiles(self._outputs(conv, windows)[valid])
+        for conv, norm in zip(shapes, norms, strict=True):
+            values = self._outputs(conv, windows)[valid]
+            shape = F.layer_norm(values, norm.weight.shape, eps=norm.eps)
+            norm.weight.copy_(1 / robust_deviations(shape))
+            norm.bias.copy_(-spread_quantiles(shape) * norm.weight)
+
+    def _windows(
+        self, x: Tensor, state: tuple[Tensor, int] | None
+    ) -> tuple[Tensor, Any]:
+        """Return what the next windows see; see `next_windows`."""
+        if state is None:
+            if not x.shape[1]:
+                return x, None
+            state = x[:, :1].expand(-1, self.receptive_field - 1, -1), 0
+        return next_windows(x, state, self.receptive_field, self.stride)
+
+    def _channels(self, h: Tensor) -> Tensor:
+        """Return all channels as they are scaled, (B, T, C) -> (B, T', D)."""
+        outputs = [self._outputs(conv, h) for conv in self.levels]
+        for conv, norm in zip(self.shapes, self.norms, strict=True):
+            outputs.append(norm(self._outputs(conv, h)))
+        return torch.cat(outputs, 2)
+
+    def _outputs(self, conv: Any, h: Tensor) -> Tensor:  # (B, T, C) -> (B, T', D)
+        h = h[:, self.receptive_field - conv.kernel_size[0] :].transpose(1, 2)
+        return conv(h.to(conv.weight.dtype)).transpose(1, 2)
