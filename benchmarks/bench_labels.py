@@ -144,6 +144,9 @@ METHODS = {
     "supervised": supervised,
     "untrained": probe(lambda seed: CPCTransformer(max_epochs=0, random_state=seed)),
     "CPC": probe(lambda seed: CPCTransformer(random_state=seed)),
+    "CPC, kernels": probe(
+        lambda seed: CPCTransformer(encoder="kernels", random_state=seed)
+    ),
     "MiniRocket": minirocket,
 }
 
