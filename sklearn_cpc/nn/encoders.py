@@ -20,6 +20,23 @@ from .masks import latent_lengths
 from .spectra import LogMel
 
 
+def strided(n_in: int, latent_size: int, strides: list[int]) -> list[CausalConv]:
+    """Return a convolution for each stride, whose kernel overlaps with the next."""
+    widths = [n_in] + [latent_size] * len(strides)
+    return [
+        CausalConv(width, latent_size, [max(4, 2 * stride)], stride)
+        for width, stride in zip(widths, strides, strict=False)
+    ]
+
+
+def calibrate_layers(stack: ConvStack, x: Tensor, lengths: Tensor) -> None:
+    """Scale each layer to what the layers before it make of the data."""
+    convolutions: Any = stack.convolutions
+    for conv in convolutions:
+        conv.calibrate(x, lengths)
+        x, lengths = F.relu(conv(x)), latent_lengths(lengths, conv.stride)
+
+
 class ConvEncoder(ConvStack):
     """Multi-scale convolutional encoder whose strides follow the length.
 
@@ -43,12 +60,8 @@ class ConvEncoder(ConvStack):
         strides = self.strides_for(n_timesteps)
         first = [k for k in self.kernel_sizes if k <= max(n_timesteps, 4)]
         first = first[-latent_size:]  # a channel for each, at least
-        convolutions = [CausalConv(n_channels, latent_size, first, strides[0])]
-        convolutions += [
-            CausalConv(latent_size, latent_size, [max(4, 2 * stride)], stride)
-            for stride in strides[1:]
-        ]
-        super().__init__(convolutions)
+        bottom = CausalConv(n_channels, latent_size, first, strides[0])
+        super().__init__([bottom, *strided(latent_size, latent_size, strides[1:])])
 
     @torch.no_grad()
     def calibrate(self, x: Tensor, lengths: Tensor) -> None:
@@ -69,9 +82,7 @@ class ConvEncoder(ConvStack):
         for branch in convolutions[0].branches:
             if branch.kernel_size[0] > 1:
                 branch.weight -= branch.weight.mean(2, keepdim=True)
-        for conv in convolutions:
-            conv.calibrate(x, lengths)
-            x, lengths = F.relu(conv(x)), latent_lengths(lengths, conv.stride)
+        calibrate_layers(self, x, lengths)
 
     @classmethod
     def strides_for(cls, n_timesteps: int) -> list[int]:
@@ -117,16 +128,9 @@ class KernelEncoder(ConvStack):
     def __init__(self, n_channels: int, latent_size: int, n_timesteps: int) -> None:
         strides = ConvEncoder.strides_for(n_timesteps)
         sizes = [k for k in ConvEncoder.kernel_sizes if k <= max(n_timesteps, 4)]
-        convolutions: list[Any] = [
-            KernelBank(n_channels, 2 * latent_size, sizes, strides[0])
-        ]
-        n_in = 2 * latent_size
-        for stride in strides[1:]:
-            convolutions.append(
-                CausalConv(n_in, latent_size, [max(4, 2 * stride)], stride)
-            )
-            n_in = latent_size
-        super().__init__(convolutions)
+        width = 2 * latent_size
+        bank = KernelBank(n_channels, width, sizes, strides[0])
+        super().__init__([bank, *strided(width, latent_size, strides[1:])])
         n_latents = -(-n_timesteps // self.downsampling)
         self.skip_steps = min(self.n_skipped, n_latents // 4)
 
@@ -143,10 +147,7 @@ class KernelEncoder(ConvStack):
         lengths : Tensor of shape (B,)
             Their valid steps.
         """
-        convolutions: Any = self.convolutions
-        for conv in convolutions:
-            conv.calibrate(x, lengths)
-            x, lengths = F.relu(conv(x)), latent_lengths(lengths, conv.stride)
+        calibrate_layers(self, x, lengths)
 
 
 class AudioEncoder(ConvStack):

@@ -65,9 +65,10 @@ class KernelBank(nn.Module):
     Parameters
     ----------
     n_in, n_out : int
-        Channels of the input and of the output.
+        Channels of the input and of the output, at least two of these.
     kernel_sizes : sequence of int
-        Steps that the kernels look at; those of several steps in both halves.
+        Steps that the kernels look at; those of several steps, of which there must be
+        one, in both halves.
     stride : int, default=1
         Input steps for each output step.
     """
@@ -77,7 +78,7 @@ class KernelBank(nn.Module):
     ) -> None:
         super().__init__()
         half = n_out // 2
-        several = [size for size in kernel_sizes if size > 1][-max(half, 1) :]
+        several = [size for size in kernel_sizes if size > 1][-half:]
         sizes = list(kernel_sizes)[-(n_out - half) :]
         self.levels = nn.ModuleList(
             nn.Conv1d(n_in, width, size, stride)
@@ -85,10 +86,10 @@ class KernelBank(nn.Module):
                 even_widths(n_out - half, len(sizes)), sizes, strict=True
             )
         )
-        widths = even_widths(half, len(several)) if half else []
+        widths = even_widths(half, len(several))
         self.shapes = nn.ModuleList(
             nn.Conv1d(n_in, width, size, stride, bias=False)
-            for width, size in zip(widths, several, strict=False)
+            for width, size in zip(widths, several, strict=True)
         )
         self.norms = nn.ModuleList(
             nn.LayerNorm(width, eps=MIN_VARIANCE) for width in widths
