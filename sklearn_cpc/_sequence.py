@@ -32,14 +32,14 @@ class CPCTransformer(BaseCPC):
 
     Parameters
     ----------
-    encoder : {"conv", "kernels", "audio", "log_mel"} or torch.nn.Module, default="conv"
-        From input steps to latents. "conv": causal convolutions of several
-        kernel sizes, whose strides follow the length of the sequences. "kernels": the
-        same, but for a first layer of fixed kernels, scaled to the data, of which half
-        see the shape alone; `skip_steps="auto"` is up to 12 then. "audio":
-        the paper's encoder for raw waveforms, one latent for 160 samples. "log_mel":
-        for waveforms at 16 kHz, log-mel spectra and two convolutions, also one for
-        160 samples, which trains much faster. A module must map (B, T, C) to (B,
+    encoder : str or torch.nn.Module, default="kernels"
+        From input steps to latents. "kernels": causal convolutions of several kernel
+        sizes, whose strides follow the length of the sequences; those of the first
+        layer are not learned but scaled to the data, and half of them see the shape
+        alone. "conv": the same with a first layer that is learned. "audio": the
+        paper's encoder for raw waveforms, one latent for 160 samples. "log_mel": for
+        waveforms at 16 kHz, log-mel spectra and two convolutions, also one for 160
+        samples, which trains much faster. A module must map (B, T, C) to (B,
         ceil(T / downsampling), D) and look at the past only; `fit` works on a copy
         of it.
     context : str or torch.nn.Module, default="gru"
@@ -54,8 +54,9 @@ class CPCTransformer(BaseCPC):
         Number of latents ahead to predict. "auto" is 8, or what fits.
     skip_steps : int or "auto", default="auto"
         Latents between the context and the first one to predict. The nearest
-        ones share input with the context, which makes them easy. "auto" is 3, or
-        what short sequences leave room for.
+        ones share input with the context, which makes them easy. "auto" is 12 with
+        the encoder "kernels" and 3 with others, or what short sequences leave room
+        for.
     n_negatives : int or "all", default=128
         Negatives that each positive is compared with; fewer where a batch has
         fewer positions.
@@ -69,7 +70,7 @@ class CPCTransformer(BaseCPC):
     features : {"context", "latent", "both", "all"}, default="all"
         Activations to return. "both" is latents and contexts, "all" adds every
         layer of the encoder.
-    pooling : str or tuple of str, default=("mean", "max", "std", "ppv")
+    pooling : str or tuple of str, default=("max", "std", "ppv")
         How the activations of all steps become one vector: one or several of
         "mean", "max", "min", "std", "ppv", the proportion of positive values, and
         "last".
@@ -210,7 +211,7 @@ class CPCTransformer(BaseCPC):
     def __init__(
         self,
         *,
-        encoder="conv",
+        encoder="kernels",
         context="gru",
         latent_size=128,
         context_size=128,
@@ -220,7 +221,7 @@ class CPCTransformer(BaseCPC):
         negatives="batch",
         temperature=0.1,
         features="all",
-        pooling=("mean", "max", "std", "ppv"),
+        pooling=("max", "std", "ppv"),
         scaling="channel",
         nan_policy="raise",
         channels_first=False,

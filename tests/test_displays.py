@@ -112,8 +112,8 @@ def test_step_accuracy(cpc):
     np.testing.assert_array_equal(drawn(display.line_), cpc.contrastive_accuracy(X))
     assert display.line_.get_color() == "k"
     assert display.line_.get_label() == "CPCTransformer"
-    # The nearest is the fourth latent, in steps of the input.
-    expected = (4 + np.arange(8)) * cpc.downsampling_
+    # The nearest is the thirteenth latent, in steps of the input.
+    expected = (13 + np.arange(8)) * cpc.downsampling_
     assert cpc.downsampling_ > 1
     np.testing.assert_array_equal(display.line_.get_xdata(), expected)
     assert display.ax_.get_xlabel() == "distance ahead [time steps]"

@@ -69,7 +69,7 @@ FITS = {
     "plain": {},
     "early stopping": {
         "early_stopping": True,
-        "n_iter_no_change": 2,
+        "n_iter_no_change": 3,
         "validation_fraction": 0.3,
         "max_epochs": 40,
         "lr": 0.1,

@@ -95,7 +95,7 @@ def test_steps_of_an_array_are_an_array_and_of_a_list_a_list():
     cpc = fit(array)
     assert cpc.downsampling_ == 4
     steps = cpc.transform_steps(array)
-    assert steps.shape == (4, 75, 8 + 8 + 6)
+    assert steps.shape == (4, 75, 16 + 8 + 6)
     assert steps.dtype == np.float32
     as_list = cpc.transform_steps(list(array))
     assert isinstance(as_list, list)
@@ -151,4 +151,4 @@ def test_modules_of_the_user_are_copied_not_trained():
     cpc = fit(encoder=encoder, context=context)
     assert (encoder.weight == before).all()
     assert cpc.receptive_field_ is None
-    assert cpc.transform(X).shape == (len(X), 4 * (12 + 5))
+    assert cpc.transform(X).shape == (len(X), 3 * (12 + 5))

@@ -21,7 +21,7 @@ from sklearn_cpc.nn.pooling import POOLINGS
 DTYPES = (np.float64, np.float32, np.float16, np.int8, np.int64, np.uint16, np.bool_)
 SPECIAL = (0.0, 1.0, -1.0, 1e-40, 1e-300, 1e20, -1e30, 3e38, 1e300, np.nan, np.inf)
 OPTIONS = {
-    "encoder": st.sampled_from(["conv", "audio"]),
+    "encoder": st.sampled_from(["kernels", "conv", "audio"]),
     "context": st.sampled_from(["gru", "lstm", "conv", "attention"]),
     "latent_size": st.integers(1, 6),
     "context_size": st.integers(1, 6),

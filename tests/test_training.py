@@ -42,7 +42,8 @@ def cpc(**options):
 
 
 def test_learns_to_predict():
-    fitted, untrained = cpc(max_epochs=30).fit(X), cpc(max_epochs=0).fit(X)
+    sizes = {"latent_size": 32, "context_size": 32}
+    fitted, untrained = (cpc(max_epochs=n, **sizes).fit(X) for n in (30, 0))
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] - 1
     chance = 1 / 129
     assert fitted.net_.history[-1]["train_accuracy"] > 5 * chance
@@ -68,10 +69,12 @@ def test_auto_epochs_give_200_updates_or_100_epochs(batch_size, max_epochs):
 
 
 @pytest.mark.parametrize(
-    ("n_timesteps", "skip_steps", "n_ahead"), [(4, 1, 2), (8, 2, 5), (80, 3, 8)]
+    ("encoder", "n_timesteps", "skip_steps", "n_ahead"),
+    [("kernels", 4, 1, 2), ("kernels", 8, 2, 5), ("kernels", 80, 12, 8)]
+    + [("conv", 4, 1, 2), ("conv", 8, 2, 5), ("conv", 80, 3, 8)],
 )
-def test_auto_steps_follow_the_length(n_timesteps, skip_steps, n_ahead):
-    net = cpc(max_epochs=0).fit(X[:, :n_timesteps]).net_
+def test_auto_steps_follow_the_length(encoder, n_timesteps, skip_steps, n_ahead):
+    net = cpc(encoder=encoder, max_epochs=0).fit(X[:, :n_timesteps]).net_
     assert net.criterion_.skip_steps == skip_steps
     assert net.module_.predictor.prediction_steps == n_ahead
 
@@ -237,7 +240,7 @@ def test_score_of_a_sample_does_not_depend_on_the_others():
 
 
 def test_noise_scores_lower_than_what_the_model_knows():
-    fitted = cpc(max_epochs=30).fit(X)
+    fitted = cpc(max_epochs=30, latent_size=32, context_size=32).fit(X)
     noise = np.random.default_rng(1).normal(size=X.shape) * X.std()
     assert fitted.score_samples(noise).max() < fitted.score_samples(X).min()
 

@@ -141,7 +141,9 @@ class KernelBank(nn.Module):
         norms: Any = self.norms
         for conv in (*levels, *shapes):
             if conv.kernel_size[0] > 1:
-                conv.weight -= conv.weight.mean(2, keepdim=True)
+                # As weights of the changes from step to step.
+                zero_sum = conv.weight - conv.weight.mean(2, keepdim=True)
+                conv.weight.copy_(zero_sum - zero_sum.cumsum(2))
             deviation = robust_deviations(self._outputs(conv, windows)[valid])
             conv.weight /= deviation[:, None, None]
         for conv in levels:
@@ -171,5 +173,9 @@ class KernelBank(nn.Module):
         return torch.cat(outputs, 2)
 
     def _outputs(self, conv: Any, h: Tensor) -> Tensor:  # (B, T, C) -> (B, T', D)
-        h = h[:, self.receptive_field - conv.kernel_size[0] :].transpose(1, 2)
-        return conv(h.to(conv.weight.dtype)).transpose(1, 2)
+        h, weight = h[:, self.receptive_field - conv.kernel_size[0] :], conv.weight
+        if conv.kernel_size[0] > 1:
+            # A change is seen as exactly on a high level as on a low one.
+            h, weight = h[:, 1:] - h[:, :-1], weight[..., 1:]
+        h = h.transpose(1, 2).to(weight.dtype)
+        return F.conv1d(h, weight, conv.bias, conv.stride).transpose(1, 2)

@@ -26,7 +26,7 @@ def test_without_lengths_all_steps_are_valid():
 
 
 @pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
-@pytest.mark.parametrize("encoder", ["conv", "audio"])
+@pytest.mark.parametrize("encoder", ["kernels", "conv", "audio"])
 def test_no_prediction_depends_on_later_input(encoder, context):
     cpc = model(encoder=encoder, context=context)
     generator = torch.Generator().manual_seed(1)
