@@ -70,8 +70,14 @@ def test_auto_epochs_give_200_updates_or_100_epochs(batch_size, max_epochs):
 
 @pytest.mark.parametrize(
     ("encoder", "n_timesteps", "skip_steps", "n_ahead"),
-    [("kernels", 4, 1, 2), ("kernels", 8, 2, 5), ("kernels", 80, 12, 8)]
-    + [("conv", 4, 1, 2), ("conv", 8, 2, 5), ("conv", 80, 3, 8)],
+    [
+        ("kernels", 4, 1, 2),
+        ("kernels", 8, 2, 5),
+        ("kernels", 80, 12, 8),
+        ("conv", 4, 1, 2),
+        ("conv", 8, 2, 5),
+        ("conv", 80, 3, 8),
+    ],
 )
 def test_auto_steps_follow_the_length(encoder, n_timesteps, skip_steps, n_ahead):
     net = cpc(encoder=encoder, max_epochs=0).fit(X[:, :n_timesteps]).net_
