@@ -5,11 +5,11 @@
 Needs the extras `benchmark` and `plot`. The sets and splits are those of
 bench_classification.py. What needs no labels (CPC, StandardScaler, MiniRocket's
 transform) sees all training sequences; the labels are those of 10 draws of so many
-sequences of each class, or of all where a class has fewer. One seed for what else is
-random. CPC, the untrained model and raw values go through StandardScaler and
+sequences of each class, or of all where a class has fewer, for each of 5 seeds for what
+else is random. CPC, the untrained model and raw values go through StandardScaler and
 LogisticRegression, MiniRocket through its own ridge classifier. The supervised network
 has the architecture, initial weights and pooling of CPC and a linear layer, all trained
-on the labelled sequences.
+on the labelled sequences; as it is slow, with one seed.
 
 Results are merged into benchmarks/results/labels.json, from which a Markdown table
 and a figure are written.
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_classification import SETS, Padded, load, machine, padded
+from bench_classification import SEEDS, SETS, Padded, load, machine, padded
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
@@ -33,7 +33,7 @@ from sklearn_cpc.nn.features import PooledFeatures
 
 RESULTS = Path(__file__).parent / "results" / "labels.json"
 N_LABELS = (1, 2, 5, 10)
-N_DRAWS, SEED = 10, 0
+N_DRAWS = 10
 N_UPDATES, N_ROWS = 100, 32  # of the supervised network
 
 
@@ -59,12 +59,15 @@ def probe(make):
     """Return a method: features, scaled as they all are, then a linear probe."""
 
     def run(train, test):
-        representation = make(SEED).fit(train[0])
-        Z, Z_test = (representation.transform(X) for X, _ in (train, test))
-        scaler = StandardScaler().fit(Z)
-        Z, Z_test = scaler.transform(Z), scaler.transform(Z_test)
-        classifier = LogisticRegression(max_iter=1000)
-        return accuracies(classifier, Z, train[1], Z_test, test[1])
+        results = []
+        for seed in SEEDS:
+            representation = make(seed).fit(train[0])
+            Z, Z_test = (representation.transform(X) for X, _ in (train, test))
+            scaler = StandardScaler().fit(Z)
+            Z, Z_test = scaler.transform(Z), scaler.transform(Z_test)
+            classifier = LogisticRegression(max_iter=1000)
+            results += accuracies(classifier, Z, train[1], Z_test, test[1])
+        return results
 
     return run
 
@@ -75,13 +78,16 @@ def minirocket(train, test):
 
     n_steps = max(max(map(len, train[0])), 9)
     X, X_test = (padded(X, n_steps).transpose(0, 2, 1) for X, _ in (train, test))
-    rocket = MiniRocket(random_state=SEED, n_jobs=1).fit(np.float32(X))
-    Z, Z_test = (np.float32(rocket.transform(np.float32(A))) for A in (X, X_test))
     classifier = make_pipeline(
         StandardScaler(with_mean=False),
         RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)),
     )
-    return accuracies(classifier, Z, train[1], Z_test, test[1])
+    results = []
+    for seed in SEEDS:
+        rocket = MiniRocket(random_state=seed, n_jobs=1).fit(np.float32(X))
+        Z, Z_test = (np.float32(rocket.transform(np.float32(A))) for A in (X, X_test))
+        results += accuracies(classifier, Z, train[1], Z_test, test[1])
+    return results
 
 
 class Supervised(nn.Module):
@@ -111,8 +117,8 @@ def supervised(train, test):
         results.append([])
         for n_labels in N_LABELS:
             rows = draw(y, n_labels, number)
-            cpc = CPCTransformer(max_epochs=0, random_state=SEED).fit(X)
-            torch.manual_seed(SEED)
+            cpc = CPCTransformer(max_epochs=0, random_state=0).fit(X)
+            torch.manual_seed(0)
             net = Supervised(cpc, X, len(encoder.classes_))
             read = cpc._read(X, reset=False)
             optimizer = torch.optim.AdamW(net.parameters(), lr=cpc.lr)
@@ -177,7 +183,7 @@ def table(results):
 
 
 def figure(results, path):
-    """Draw the means over sets; the bands are their deviations over draws."""
+    """Draw the means over sets; the bands are their deviations over draws and seeds."""
     import matplotlib.pyplot as plt
 
     _, ax = plt.subplots(figsize=(6, 4), layout="constrained")

@@ -82,10 +82,10 @@ for name, values in accuracy.items():
 # %%
 # Two lessons
 # -----------
-# Left: training is not worth more than the controls here. Exercises differ by how the
-# arm is held, which simple statistics see as well as a network does. That is why
-# controls belong into every table. Right: windows of one person are alike. Folds drawn
-# by chance test on people who are known already, and promise what ``GroupKFold``,
+# Left: training is worth little more than the controls here. Exercises differ by how
+# the arm is held, which simple statistics see nearly as well as a network does. That is
+# why controls belong into every table. Right: windows of one person are alike. Folds
+# drawn by chance test on people who are known already, and promise what ``GroupKFold``,
 # which keeps each person together, does not find.
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")

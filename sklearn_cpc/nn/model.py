@@ -83,7 +83,7 @@ class CPC(nn.Module):
             Channels of the input.
         n_timesteps : int
             Typical length of a training sequence.
-        encoder : {"conv", "audio", "log_mel"} or nn.Module, default="conv"
+        encoder : {"conv", "kernels", "audio", "log_mel"} or nn.Module, default="conv"
             The latents of a module have the size `latent_size`.
         context : {"gru", "lstm", "conv", "attention"} or nn.Module, default="gru"
             The contexts of a module have the size `context_size`.
