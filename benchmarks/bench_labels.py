@@ -158,7 +158,7 @@ def run(name):
     results = {}
     for data in SETS:
         draws = METHODS[name](load(data, "train"), load(data, "test"))
-        results[data] = [[float(value) for value in draw] for draw in draws]
+        results[data] = np.round(draws, 4).tolist()
         print(f"{name:12s} {data:22s} {np.mean(draws, 0).round(3)}", flush=True)
     return results
 
