@@ -41,9 +41,14 @@ def cpc(**options):
     return CPCTransformer(random_state=0, **options)
 
 
-def test_learns_to_predict():
-    sizes = {"latent_size": 32, "context_size": 32}
-    fitted, untrained = (cpc(max_epochs=n, **sizes).fit(X) for n in (30, 0))
+# Far ahead it takes more to tell the future.
+SIZES = pytest.mark.parametrize(("encoder", "size"), [("kernels", 32), ("conv", 16)])
+
+
+@SIZES
+def test_learns_to_predict(encoder, size):
+    options = {"encoder": encoder, "latent_size": size, "context_size": size}
+    fitted, untrained = (cpc(max_epochs=n, **options).fit(X) for n in (30, 0))
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] - 1
     chance = 1 / 129
     assert fitted.net_.history[-1]["train_accuracy"] > 5 * chance
@@ -245,8 +250,10 @@ def test_score_of_a_sample_does_not_depend_on_the_others():
     np.testing.assert_allclose(fitted.score_samples(X)[:5], alone, atol=1e-5)
 
 
-def test_noise_scores_lower_than_what_the_model_knows():
-    fitted = cpc(max_epochs=30, latent_size=32, context_size=32).fit(X)
+@SIZES
+def test_noise_scores_lower_than_what_the_model_knows(encoder, size):
+    options = {"encoder": encoder, "latent_size": size, "context_size": size}
+    fitted = cpc(max_epochs=30, **options).fit(X)
     noise = np.random.default_rng(1).normal(size=X.shape) * X.std()
     assert fitted.score_samples(noise).max() < fitted.score_samples(X).min()
 
