@@ -40,12 +40,12 @@ from scipy.fft import dct
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn_cpc.nn.encoders.spectra import HOP
 from torch import nn
 from torch.nn import functional as F
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.nn import LogMel
-from sklearn_cpc.nn.spectra import HOP
 
 RESULTS = Path(__file__).parent / "results" / "speech"
 TRAIN_FRAMES, TEST_FRAMES = 8, 20  # of each utterance

@@ -6,29 +6,32 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from ._inputs import Sequences
+from ._data.scaled import LIMIT
+from ._data.scaling import SampleScaling, Scaling
+from ._data.sequences import Sequences
 from ._persistence import write_file
-from ._scaling import LIMIT, SampleScaling
+from .nn.encoders import class_name
 from .nn.export import FixedStatistics, SampleStatistics, Scale, SequenceGraph
-from .nn.features import StepFeatures
+from .nn.features import PooledFeatures, StepFeatures
+from .training.net import CPCNet
 
 OPSET = 17
-# Samples and latents to trace with: more latents than any context looks back to, so
-# that the graph has the operations that long sequences need.
+# Samples and latents to trace with. With more latents than any context sees, the graph
+# has the operations that long sequences need.
 EXAMPLE = 2, 300
-# Those to try the graph with, and how close it must come.
+# Samples and latents to try the graph with, and the tolerance.
 TRIALS = (1, 1), (3, 7), (2, 517)
 TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class Graph:
-    """What is exported, and what it takes and gives.
+    """A module to export, with its inputs and outputs.
 
     Attributes
     ----------
@@ -37,7 +40,7 @@ class Graph:
     example : callable
         ``(n_samples, n_latents) -> inputs``.
     inputs, outputs : dict
-        From names to the names of those axes whose size is free.
+        From names to the names of the axes with a free size.
     """
 
     module: torch.nn.Module
@@ -46,17 +49,36 @@ class Graph:
     outputs: dict[str, dict[int, str]]
 
 
-def write_onnx(cpc: Any, path: Any) -> None:
-    """Export a `CPCTransformer`; see there."""
+class ExportableEstimator(Protocol):
+    """What an export uses of a fitted `CPCTransformer`."""
+
+    net_: CPCNet
+    _scaling: Scaling
+    n_channels_in_: int
+    downsampling_: int
+    features: Any
+
+    def _pooled_features(self) -> PooledFeatures:
+        """Return the module that `transform` runs."""
+
+    def get_feature_names_out(self) -> np.ndarray:
+        """Return the names of the columns of `transform`."""
+
+    def _step_feature_names(self) -> np.ndarray:
+        """Return the names of the columns of `transform_steps`."""
+
+
+def write_onnx(cpc: ExportableEstimator, path: Any) -> None:
+    """Export a `CPCTransformer`; see `CPCTransformer.export_onnx`."""
     onnx, onnxruntime = _import_onnx()
     graph = sequence_graph(cpc)
     parts = " and ".join(
-        f"{role}={type(getattr(cpc.net_.module_, role)).__name__}"
+        f"{role}={class_name(getattr(cpc.net_.module_, role))}"
         for role in ("encoder", "context")
     )
     try:
         model = onnx.load_model_from_string(_trace(graph))
-    except Exception as error:  # of many kinds, most of them torch's own
+    except Exception as error:  # torch raises many kinds
         raise ValueError(
             f"{parts} cannot be exported to ONNX: {_first_line(error)}"
         ) from error
@@ -69,15 +91,15 @@ def write_onnx(cpc: Any, path: Any) -> None:
     data = model.SerializeToString()
     if fault := _fault(graph, data, onnxruntime):
         raise ValueError(
-            f"{parts} cannot be exported to ONNX: {fault}. A graph holds what a module "
-            "does with one example; sizes that it reads as Python numbers (len(x), "
-            "int(...), if ...) stay those of the example."
+            f"{parts} cannot be exported to ONNX: {fault}. A graph records what a "
+            "module does with one example. Sizes that it reads as Python numbers "
+            "(len(x), int(...), if ...) stay fixed."
         )
     write_file(path, data)
 
 
-def sequence_graph(cpc: Any) -> Graph:
-    """Return what is exported of a `CPCTransformer`."""
+def sequence_graph(cpc: ExportableEstimator) -> Graph:
+    """Return the graph of a `CPCTransformer`."""
     pooled = copy.deepcopy(cpc._pooled_features()).cpu()
     steps = StepFeatures(pooled.model, cpc.features)
     scale, draw = _scale(cpc)
@@ -103,20 +125,22 @@ def sequence_graph(cpc: Any) -> Graph:
     )
 
 
-def _scale(cpc: Any) -> tuple[Scale, Callable[[int, int], torch.Tensor]]:
-    """Return the scaling, and what draws values that suit it."""
+def _scale(
+    cpc: ExportableEstimator,
+) -> tuple[Scale, Callable[[int, int], torch.Tensor]]:
+    """Return the scaling as a module, and a function that draws suitable values."""
     nothing = Sequences(np.zeros((1, 1, cpc.n_channels_in_)), np.array([1]), "array")
-    mean, deviation = (
+    mean, scale = (
         torch.from_numpy(moment[0, 0].copy())
         for moment in cpc._scaling.statistics(nothing)
     )
     by_sample = isinstance(cpc._scaling, SampleScaling)
-    statistics = SampleStatistics() if by_sample else FixedStatistics(mean, deviation)
+    statistics = SampleStatistics() if by_sample else FixedStatistics(mean, scale)
     generator = torch.Generator().manual_seed(0)
 
     def draw(n_samples: int, n_steps: int) -> torch.Tensor:
         noise = torch.randn(n_samples, n_steps, len(mean), generator=generator)
-        return (noise * deviation + mean).float()
+        return (noise * scale + mean).float()
 
     return Scale(statistics, LIMIT), draw
 
@@ -125,8 +149,9 @@ def _trace(graph: Graph) -> bytes:
     """Return the graph as ONNX."""
     file: Any = io.BytesIO()
     with warnings.catch_warnings():
-        # That this exporter is old: the new one fixes the number of steps of recurrent
-        # networks. And that traces may not hold for other sizes: see `_fault`.
+        # torch warns that this exporter is old; the new one fixes the number of steps
+        # of recurrent networks. It also warns that traces may not hold for other sizes;
+        # `_fault` tries them.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph.module,
@@ -138,13 +163,14 @@ def _trace(graph: Graph) -> bytes:
             output_names=list(graph.outputs),
             dynamic_axes=graph.inputs | graph.outputs,
         )
-    return file.getvalue()
+    data: bytes = file.getvalue()
+    return data
 
 
 def _fault(graph: Graph, data: bytes, onnxruntime: Any) -> str | None:
-    """Run the graph on several sizes, and say where it differs from the model."""
+    """Run the graph with several sizes; return where it differs from the model."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # an error is said once
+    options.log_severity_level = 4  # the exception has the message
     options.intra_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(
@@ -167,7 +193,7 @@ def _fault(graph: Graph, data: bytes, onnxruntime: Any) -> str | None:
             if output.shape != wanted.shape or not np.allclose(
                 output, wanted.numpy(), rtol=0, atol=allowed
             ):
-                return f"of {size}, onnxruntime gives other {name}"
+                return f"for {size}, onnxruntime gives other {name}"
     return None
 
 

@@ -1,62 +1,305 @@
-"""What the parameters may be that several CPC estimators share."""
+"""The parameters that all CPC estimators share: signature, values, description.
 
-from collections.abc import Collection
+To add one: write it here, in `SHARED` and in `SharedParameters.__init__`, and run
+``python .ci/write_signatures.py``, which writes it into the signatures of the
+estimators. Their docstrings and constraints follow by themselves.
+"""
+
+from collections.abc import Collection, Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
+from sklearn.base import BaseEstimator
 from torch.nn import Module
 
 from ._compat import HasMethods, Interval, StrOptions
 from .nn.contexts import CONTEXTS
 from .nn.features import FEATURES
-from .nn.negatives import POOLS
+from .nn.negatives import NEGATIVES
 from .nn.pooling import POOLINGS
 
-# Where samples may be longer than what an update should see of them.
+
+class Parameter(NamedTuple):
+    """What a shared parameter may be.
+
+    Attributes
+    ----------
+    kind : str
+        Its type, for the docstring.
+    constraint : list
+        Its values, for scikit-learn's validation.
+    description : str
+        Words in braces are filled in for each estimator; see `Words`.
+    """
+
+    kind: str
+    constraint: list[Any]
+    description: str
+
+
+class Words(NamedTuple):
+    """Words that differ between estimators, for docstrings.
+
+    Attributes
+    ----------
+    sample : str
+        The name of a sample; with an "s", of several.
+    targets : str
+        What is predicted.
+    kept : str
+        What a warm start keeps besides the model.
+    """
+
+    sample: str = "sequence"
+    targets: str = "latents"
+    kept: str = "scaling"
+
+
+AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
+AT_LEAST_0 = Interval(Integral, 0, None, closed="left")
+# A parameter of the estimators whose samples may be longer than a training window.
 CROP_LENGTH = [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left"), None]
 
-SHARED: dict[str, Any] = {
-    "context": [StrOptions(set(CONTEXTS)), Module],
-    "latent_size": [Interval(Integral, 1, None, closed="left")],
-    "context_size": [Interval(Integral, 1, None, closed="left")],
-    "prediction_steps": [
-        StrOptions({"auto"}),
-        Interval(Integral, 1, None, closed="left"),
-    ],
-    "skip_steps": [
-        StrOptions({"auto"}),
-        Interval(Integral, 0, None, closed="left"),
-    ],
-    "n_negatives": [
-        StrOptions({"all"}),
-        Interval(Integral, 1, None, closed="left"),
-    ],
-    "negatives": [StrOptions(set(POOLS))],
-    "temperature": [Interval(Real, 0, None, closed="neither")],
-    "features": [StrOptions(set(FEATURES))],
-    "pooling": [StrOptions(set(POOLINGS)), tuple, list],
-    "max_epochs": [
-        StrOptions({"auto"}),
-        Interval(Integral, 0, None, closed="left"),
-    ],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
-    "lr": [Interval(Real, 0, None, closed="neither")],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "early_stopping": ["boolean"],
-    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-    "callbacks": [list, tuple, None],
-    "accelerator": [HasMethods(["autocast", "backward"]), None],
-    "device": [str],
-    "precision": [StrOptions({"float32", "bf16"})],
-    "n_jobs": [Integral, None],
-    "warm_start": ["boolean"],
-    "random_state": ["random_state"],
-    "verbose": ["verbose"],
+SHARED: dict[str, Parameter] = {
+    "context": Parameter(
+        "str or torch.nn.Module",
+        [StrOptions(set(CONTEXTS)), Module],
+        """From latents to contexts: "gru", as in the paper; "lstm"; "conv", dilated and
+        causal; "attention", causal, to the last 128 latents. A module must map
+        (B, T, D) to (B, T, H) and look at the past only. `fit` uses a copy of it.""",
+    ),
+    "latent_size": Parameter(
+        "int",
+        [AT_LEAST_1],
+        "Size of the latents and of the encoder's layers.",
+    ),
+    "context_size": Parameter("int", [AT_LEAST_1], "Size of the contexts."),
+    "prediction_steps": Parameter(
+        'int or "auto"',
+        [StrOptions({"auto"}), AT_LEAST_1],
+        """Number of {targets} ahead to predict. "auto" is {auto.prediction_steps}, or
+        what fits.""",
+    ),
+    "skip_steps": Parameter(
+        'int or "auto"',
+        [StrOptions({"auto"}), AT_LEAST_0],
+        """{Targets} between the context and the first one to predict. "auto" is
+        {auto.skip_steps}, or what short {sample}s leave room for.""",
+    ),
+    "n_negatives": Parameter(
+        'int or "all"',
+        [StrOptions({"all"}), AT_LEAST_1],
+        """Negatives that each positive is compared with; fewer if a batch has fewer
+        positions.""",
+    ),
+    "negatives": Parameter(
+        "str",
+        [StrOptions(set(NEGATIVES))],
+        """Where negatives are drawn from, never the positive itself: "batch", any other
+        position of the batch; "other_sequences", other {sample}s; "same_sequence", the
+        same {sample}; "same_group", any other position of {sample}s of the same group,
+        as passed to `fit`; "same_group_other_sequences".""",
+    ),
+    "temperature": Parameter(
+        "float",
+        [Interval(Real, 0, None, closed="neither")],
+        "Divides the cosine similarities before the softmax.",
+    ),
+    "features": Parameter(
+        '{"context", "latent", "both", "all"}',
+        [StrOptions(set(FEATURES))],
+        """Activations to return. "both" is latents and contexts; "all" adds every layer
+        of the encoder.""",
+    ),
+    "pooling": Parameter(
+        "str or tuple of str",
+        [StrOptions(set(POOLINGS)), tuple, list],
+        """How the activations of all steps become one vector: one or several of "mean",
+        "max", "min", "std", "ppv" (the proportion of positive values) and "last".""",
+    ),
+    "max_epochs": Parameter(
+        'int or "auto"',
+        [StrOptions({"auto"}), AT_LEAST_0],
+        """Passes over the training set. "auto" gives about {auto.updates} updates in at
+        most 100 epochs. 0 gives the untrained model, the control of an experiment.""",
+    ),
+    "batch_size": Parameter(
+        "int",
+        [AT_LEAST_1],
+        """{Sample}s of one update, or windows of them; with an accelerator, of all its
+        processes together.""",
+    ),
+    "lr": Parameter(
+        "float",
+        [Interval(Real, 0, None, closed="neither")],
+        """Learning rate of AdamW. It rises over the first 20 updates; a schedule among
+        the `callbacks`, such as ``skorch.callbacks.LRScheduler``, may change it.""",
+    ),
+    "weight_decay": Parameter(
+        "float",
+        [Interval(Real, 0, None, closed="left")],
+        "Weight decay of AdamW.",
+    ),
+    "validation_fraction": Parameter(
+        "float",
+        [Interval(Real, 0, 1, closed="neither")],
+        """Part of the {sample}s, or of the groups, to validate on. Used with
+        `early_stopping` only.""",
+    ),
+    "early_stopping": Parameter(
+        "bool",
+        ["boolean"],
+        """Whether to stop when the score on the validation part no longer rises, and
+        return to the best weights.""",
+    ),
+    "n_iter_no_change": Parameter(
+        "int", [AT_LEAST_1], "Epochs without a rise before stopping."
+    ),
+    "callbacks": Parameter(
+        "list of skorch callbacks or None",
+        [list, tuple, None],
+        "Run along with the training, such as `sklearn_cpc.Checkpoint`.",
+    ),
+    "accelerator": Parameter(
+        "accelerate.Accelerator or None",
+        [HasMethods(["autocast", "backward"]), None],
+        """Takes over device and precision. With several processes, started by
+        ``torchrun`` or ``accelerate launch``, each trains on a part of every batch, and
+        all end with the same weights, equal to those of one process but for rounding.
+        With gradient accumulation, a process takes that many steps through its part,
+        each with negatives of its own.""",
+    ),
+    "device": Parameter(
+        "str", [str], '"auto" is CUDA, then MPS, then the CPU; or any torch device.'
+    ),
+    "precision": Parameter(
+        '{"float32", "bf16"}',
+        [StrOptions({"float32", "bf16"})],
+        "Precision of the forward pass. The loss is always computed in float32.",
+    ),
+    "n_jobs": Parameter(
+        "int or None",
+        [Integral, None],
+        """Threads of torch during training and transforming, restored afterwards. -1 is
+        all cores; None leaves torch's own number.""",
+    ),
+    "warm_start": Parameter(
+        "bool",
+        ["boolean"],
+        """Whether `fit` continues with the fitted model for `max_epochs` more epochs.
+        The {kept} stays as it was. Without `early_stopping`, the result equals that of
+        a longer fit. Pickles and files then hold the state of the optimizer, too.""",
+    ),
+    "random_state": Parameter(
+        "int, RandomState instance or None",
+        ["random_state"],
+        """Determines the initial weights and all random choices of the training:
+        batches, windows, negatives, augmentation, the validation part. With an int,
+        results are equal bit by bit on one device with the same number of threads. No
+        global generator is used.""",
+    ),
+    "verbose": Parameter(
+        "int",
+        ["verbose"],
+        "1 shows a bar over epochs with loss and contrastive accuracy.",
+    ),
+}
+
+# Fitted attributes that all estimators have: type and description.
+ATTRIBUTES: dict[str, tuple[str, str]] = {
+    "net_": ("skorch.NeuralNet", "The trained net; ``net_.module_`` is the model."),
+    "prediction_steps_": ("int", "Number of {targets} ahead that are predicted."),
+    "skip_steps_": ("int", "{Targets} between the context and the first target."),
+    "crop_length_": (
+        "int or None",
+        """Steps of the longest training window. None is unknown, after loading a file
+        of the first format.""",
+    ),
+    "max_epochs_": (
+        "int",
+        "Epochs of the last fit, unless something stopped it early.",
+    ),
+    "n_epochs_": ("int", "Number of epochs the model was trained."),
+    "loss_curve_": ("list of float", "InfoNCE of each epoch, in nats."),
+    "validation_scores_": (
+        "list of float",
+        "Score on the validation part after each epoch, with `early_stopping`.",
+    ),
+    "downsampling_": ("int", "Input steps for each latent."),
+    "receptive_field_": (
+        "int or None",
+        "Input steps that one latent depends on; None if a module does not say.",
+    ),
+    "device_": ("str", "The device of the model."),
 }
 
 
-def names(parameter: str, value: Any, options: Collection[str]) -> tuple[str, ...]:
+class SharedParameters(BaseEstimator):
+    """Stores the shared parameters; see `SHARED`."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        name: parameter.constraint for name, parameter in SHARED.items()
+    }
+
+    def __init__(
+        self,
+        *,
+        context="gru",
+        latent_size=128,
+        context_size=128,
+        prediction_steps="auto",
+        skip_steps="auto",
+        n_negatives=128,
+        negatives="batch",
+        temperature=0.1,
+        features="all",
+        pooling=("max", "std", "ppv"),
+        max_epochs="auto",
+        batch_size=32,
+        lr=5e-4,
+        weight_decay=0.01,
+        validation_fraction=0.1,
+        early_stopping=False,
+        n_iter_no_change=10,
+        callbacks=None,
+        accelerator=None,
+        device="auto",
+        precision="float32",
+        n_jobs=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.context = context
+        self.latent_size = latent_size
+        self.context_size = context_size
+        self.prediction_steps = prediction_steps
+        self.skip_steps = skip_steps
+        self.n_negatives = n_negatives
+        self.negatives = negatives
+        self.temperature = temperature
+        self.features = features
+        self.pooling = pooling
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.callbacks = callbacks
+        self.accelerator = accelerator
+        self.device = device
+        self.precision = precision
+        self.n_jobs = n_jobs
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+
+def names(
+    parameter: str, value: str | Iterable[str], options: Collection[str]
+) -> tuple[str, ...]:
     """Return the names in `value`, one or several different ones of `options`.
 
     Parameters

@@ -1,10 +1,12 @@
 """Plain values and tensors to one safetensors file and back: no code, no pickle.
 
-A file is an ordinary safetensors file. Its header holds, under the name
-``sklearn_cpc``, JSON with the number of the format, a SHA-256 of all bytes of the
-file (computed with zeros in its own place), and the content, in which
-``{"tensor": name}`` stands for a tensor. What is no JSON either is written as a
-dictionary with one key, its kind; see `_encode` and `_decode`.
+A file is an ordinary safetensors file. Its header holds JSON under the name
+``sklearn_cpc``: the number of the format, a SHA-256 of all bytes of the file (computed
+with zeros in its own place), and the content, in which ``{"tensor": name}`` stands for
+a tensor. Every other value without a form in JSON is a dictionary with one key, its
+kind; see `_encode` and `_decode`.
+
+Formats: 1, the first; 2, with the longest window and the epochs of the last fit.
 """
 
 import glob
@@ -23,7 +25,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-FORMAT = 1  # the number to raise when older releases could not read a file
+FORMAT = 2  # raise it when older releases cannot read a file
 NAME = "sklearn_cpc"
 MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 NO_DIGEST = "0" * 64
@@ -39,7 +41,12 @@ class ModelFileError(ValueError):
 # ---- bytes
 
 
-def dump(content: dict[str, Any], kind: str, classes: Sequence[type] = ()) -> bytes:
+def dump(
+    content: dict[str, Any],
+    kind: str,
+    classes: Sequence[type] = (),
+    number: int = FORMAT,
+) -> bytes:
     """Return the bytes of a file; the same content gives the same bytes.
 
     Parameters
@@ -48,27 +55,29 @@ def dump(content: dict[str, Any], kind: str, classes: Sequence[type] = ()) -> by
         Nested dictionaries with str keys, lists, tuples, numbers, strings, arrays,
         tensors and random generators of numpy.
     kind : str
-        What it is, such as a model; only that can be read from it.
+        The kind of content, such as a model; `load` asks for it.
     classes : sequence of type
-        Further classes whose instances are written by their ``__getstate__``.
+        Further classes; their instances are written by ``__getstate__``.
+    number : int, default=FORMAT
+        Number of the format.
 
     Raises
     ------
     TypeError
-        If something of another type is in it.
+        If the content holds a value of another type.
     """
     tensors: dict[str, torch.Tensor] = {}
     encoded = _encode(content, "", tensors, classes)
-    header = {"format": FORMAT, "kind": kind, "sha256": NO_DIGEST, "content": encoded}
+    header = {"format": number, "kind": kind, "sha256": NO_DIGEST, "content": encoded}
     data = safetensors.torch.save(tensors, {NAME: json.dumps(header)})
     digest = hashlib.sha256(data).hexdigest()
     return data.replace(NO_DIGEST.encode(), digest.encode(), 1)
 
 
 def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, Any]:
-    """Return the content of a file, once all of it is checked.
+    """Return the content of a file after checking all of it.
 
-    Nothing is executed, and memory is taken in proportion to the file's size.
+    Nothing is executed, and the memory is in proportion to the file's size.
 
     Raises
     ------
@@ -88,7 +97,7 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
         ends = [tensor["data_offsets"][1] for tensor in header.values()]
         expected = 8 + n_header + max(ends, default=0)
         number, digest = info["format"], str(info.get("sha256"))
-    except Exception:  # whatever a hostile file makes of this
+    except Exception:  # a hostile file may raise anything
         raise ModelFileError(
             "is no file of sklearn_cpc, or its header is damaged"
         ) from None
@@ -121,7 +130,7 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
 
 
 def remove_leftovers(path: Any) -> None:
-    """Remove what kills during `write_file` have left beside the file at `path`."""
+    """Remove the temporary files of a killed `write_file` beside the file at `path`."""
     path = Path(os.path.realpath(path))
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         leftover.unlink(missing_ok=True)
@@ -137,10 +146,10 @@ def read_file(path: Any, kind: str, classes: Sequence[type] = ()) -> dict[str, A
 
 
 def write_file(path: Any, data: bytes) -> None:
-    """Write a file that is there as a whole or not at all, whatever happens.
+    """Write a file completely or not at all, whatever happens.
 
-    The bytes go to a hidden file in the same folder, onto the disk, and then under
-    their name. If this fails, the file of that name stays as it was.
+    The bytes go to a hidden file in the same folder, which then gets the name. If this
+    fails, the previous file of that name stays as it was.
     """
     path = Path(os.path.realpath(path))  # a link stays a link
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -189,7 +198,7 @@ def _encode(value: Any, name: str, tensors: dict[str, Any], classes: Any) -> Any
                 raise TypeError(f"{name} has keys that are no strings.")
             return {"dict": {key: inner(item, key) for key, item in value.items()}}
         case torch.Tensor():
-            # Without memory shared with another one, which safetensors refuses.
+            # safetensors refuses tensors that share memory.
             tensors[name] = value.detach().cpu().contiguous().clone()
             return {"tensor": name}
         case np.ndarray() if value.dtype.kind in "biuf":

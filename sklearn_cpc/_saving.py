@@ -1,8 +1,8 @@
 """Fitted estimators as files, pickles and copies.
 
-Files and pickles hold the same: the weights and what else makes a fitted estimator, as
-`_persistence` writes it. The model is made again from the classes of its parts and
-their arguments.
+Files and pickles hold the same: the weights, and everything else that belongs to a
+fitted estimator, as `_persistence` writes it. A description of its parts says how to
+remake the model; see `sklearn_cpc.nn.registry`.
 """
 
 import copy
@@ -12,18 +12,23 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ._fitting import make_net, net_attributes
+from ._hooks import Hooks
 from ._persistence import ModelFileError, dump, load, read_file, write_file
-from ._recipes import public, recipe, remake
-from ._runtime import available_device
+from .nn import registry
+from .nn.checks import as_encoder
+from .nn.loss import CPCLoss
+from .nn.model import Model
+from .training.architecture import Architecture
+from .training.fitted import net_attributes
+from .training.net import make_net
+from .training.runtime import autocast_type, available_device
 from .training.state import net_state, restore
 
 # Parameters that belong to a process, not to a model.
 NOT_SAVED = {"callbacks", "accelerator"}
-# What a file of a model holds; "own" names what it does not: the user's own objects.
+# The parts of a model file. "own" names the user's own objects, which no file holds.
 CONTENT = {
     "class": str,
     "parameters": dict,
@@ -33,12 +38,12 @@ CONTENT = {
 }
 
 
-class Saving(BaseEstimator):
-    """`save`, `load`, and what pickle and copy do, for `BaseCPC`."""
+class SavingMixin(Hooks):
+    """`save` and `load`, and the content of pickles and copies, for `BaseCPC`."""
 
-    # The fitted attributes that do not follow from the net, and their types: plain
-    # ones, a tuple of classes with `__getstate__` and `__setstate__`, or `X | None`
-    # where it may be missing.
+    # Fitted attributes that do not follow from the net, and their types: plain types, a
+    # tuple of classes with `__getstate__` and `__setstate__`, or `X | None` for an
+    # attribute that may be missing.
     _fitted_types: ClassVar[dict[str, Any]] = {
         "n_channels_in_": int,
         "n_features_in_": int | None,
@@ -47,24 +52,30 @@ class Saving(BaseEstimator):
         "_rng": np.random.Generator,
         "_references": torch.Tensor,
         "_partially_fitted": bool,
+        "crop_length_": int | None,
+        "max_epochs_": int | None,
     }
+    _partially_fitted: bool
+    crop_length_: int | None
 
     def save(self, path: Any) -> None:
         """Write the fitted estimator to a safetensors file, which holds no code.
 
-        The file is there as a whole or not at all: a full disk or a kill leaves the
-        previous one as it was. `callbacks` and `accelerator` are not saved, and of
-        modules of your own only the weights. With ``warm_start=True``, or after
-        `partial_fit`, the state of the optimizer is saved too, twice the weights:
-        training goes on exactly as it would have.
+        The file is written completely or not at all: a full disk or a kill leaves the
+        previous one as it was. It does not hold `callbacks`, `accelerator`, or the code
+        of your own modules, only their weights. With ``warm_start=True``, or after
+        `partial_fit`, it also holds the state of the optimizer, twice the size of the
+        weights, so that training continues exactly.
 
         Parameters
         ----------
         path : str or path-like
-            Where to; by custom it ends with ``.safetensors``.
+            The file; its name usually ends with ``.safetensors``.
 
         Raises
         ------
+        TypeError
+            If the model has a part that `load` could not remake.
         OSError
             If the file cannot be written.
         """
@@ -73,10 +84,10 @@ class Saving(BaseEstimator):
         parameters, own = _plain(
             {n: v for n, v in self.get_params(deep=False).items() if n not in NOT_SAVED}
         )
-        architecture, own_parts = _plain(self._architecture)
+        fitted_parameters, own_parts = _plain(self._fitted_parameters)
         fitted = self._fitted_content()
         own |= own_parts
-        values = (type(self).__name__, parameters, own, architecture, fitted)
+        values = (type(self).__name__, parameters, own, fitted_parameters, fitted)
         content = dict(zip(CONTENT, values, strict=True))
         write_file(path, dump(content, "model", self._classes()))
 
@@ -84,22 +95,21 @@ class Saving(BaseEstimator):
     def load(cls, path: Any, **parameters: Any) -> Self:
         """Read a fitted estimator from a file that `save` has written.
 
-        Nothing in the file is executed, and all of it is checked before anything is
-        made of it.
+        Nothing in the file is executed, and everything is checked before it is used.
 
         Parameters
         ----------
         path : str or path-like
             The file.
         **parameters : dict
-            Parameters instead of the saved ones, such as ``device="cpu"``. Modules
-            of your own must be among them, with any weights.
+            Parameters that replace the saved ones, such as ``device="cpu"``. Your own
+            modules must be among them, with any weights.
 
         Returns
         -------
         object
             The fitted estimator. Its features are equal bit by bit on the same kind
-            of device. A device that is not there is replaced by the CPU, with a
+            of device. If the device does not exist, the CPU takes its place, with a
             warning.
 
         Raises
@@ -108,7 +118,7 @@ class Saving(BaseEstimator):
             A ValueError: the file is damaged, of another kind or class, or from a
             newer release.
         ValueError
-            If a module of your own is missing or does not suit the weights.
+            If one of your own modules is missing or does not suit the weights.
         OSError
             If the file cannot be read.
         """
@@ -117,7 +127,7 @@ class Saving(BaseEstimator):
         for part, kind in CONTENT.items():
             if not isinstance(content.get(part), kind):
                 raise ModelFileError(f"{name} does not say its {part}.")
-        saved_by, saved, own, architecture, fitted = (content[p] for p in CONTENT)
+        saved_by, saved, own, fitted_parameters, fitted = (content[p] for p in CONTENT)
         if saved_by != cls.__name__:
             raise ModelFileError(
                 f"{name} was saved by {saved_by}: use {saved_by}.load."
@@ -132,16 +142,19 @@ class Saving(BaseEstimator):
             what = " and ".join(f"{n} ({kind})" for n, kind in missing.items())
             call = ", ".join(f"{n}=..." for n in missing)
             raise ValueError(
-                f"{name} was saved with your own {what}, whose code no file holds. "
+                f"{name} was saved with your own {what}; no file holds their code. "
                 f"Pass it again: {cls.__name__}.load(path, {call})."
             )
-        estimator: Any = cls().set_params(**saved | parameters)
+        estimator = cls()
+        estimator.set_params(**saved | parameters)
         estimator._validate_params()
-        estimator._architecture = architecture | {n: parameters[n] for n in own}
+        estimator._fitted_parameters = fitted_parameters | {
+            n: parameters[n] for n in own
+        }
         try:
             estimator._restore(fitted)
             estimator.get_feature_names_out()  # runs the model
-        except Exception as error:  # whatever a hostile file makes of this
+        except Exception as error:  # a hostile file may raise anything
             if own:
                 raise ValueError(
                     f"{' and '.join(own)} must be as in the fit that {name} is from: "
@@ -155,7 +168,8 @@ class Saving(BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__().copy()
         if "net_" in state:
-            for name in (*self._fitted_types, *net_attributes(state["net_"])):
+            derived = net_attributes(self.net_, self._architecture)
+            for name in (*self._fitted_types, *derived):
                 state.pop(name, None)
             content = self._fitted_content()
             state["_fitted"] = dump(content, "fitted estimator", self._classes())
@@ -164,6 +178,8 @@ class Saving(BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = state.copy()
         fitted = state.pop("_fitted", None)
+        if isinstance(state.get("_architecture"), dict):  # its name in earlier releases
+            state["_fitted_parameters"] = state.pop("_architecture")
         super().__setstate__(state)
         if fitted is not None:
             file = io.BytesIO(fitted)
@@ -175,34 +191,34 @@ class Saving(BaseEstimator):
         return new
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Copy all, also the state of the optimizer."""
+        """Copy everything, also the state of the optimizer."""
         memo[id(self)] = new = object.__new__(type(self))
         new.__dict__.update(copy.deepcopy(vars(self), memo))
         return new
 
-    # ---- what a fitted estimator consists of
+    # ---- the parts of a fitted estimator
 
     @classmethod
     def _classes(cls) -> list[type]:
         several = [t for t in cls._fitted_types.values() if isinstance(t, tuple)]
         return [kind for kinds in several for kind in kinds]
 
-    def _own_parts(self) -> dict[str, torch.nn.Module]:
-        """Return the modules of the user that the model has copies of."""
-        parts = self._architecture.items()
+    def _own_modules(self) -> dict[str, torch.nn.Module]:
+        """Return the user's modules; the model has copies of them."""
+        parts = self._fitted_parameters.items()
         return {n: part for n, part in parts if isinstance(part, torch.nn.Module)}
 
     def _fitted_content(self) -> dict[str, Any]:
-        """Return what is saved of the fitted attributes."""
-        net = self.net_
+        """Return the fitted attributes as `_restore` needs them."""
+        net, own = self.net_, self._own_modules()
         loss = net.criterion_
         options = set(inspect.signature(type(loss)).parameters) - {"generator"}
         return {
             "model": {
                 "class": type(net.module_).__name__,
                 "parts": {
-                    name: recipe(part, name)
-                    for name, part in net.module_.named_children()
+                    role: registry.describe(part, role, own)
+                    for role, part in net.module_.named_children()
                 },
             },
             "loss": (
@@ -216,25 +232,50 @@ class Saving(BaseEstimator):
         }
 
     def _restore(self, content: dict[str, Any]) -> None:
-        """Become what `_fitted_content` was called on."""
+        """Restore the fitted attributes from `_fitted_content`."""
         attributes = content["attributes"]
         for name, kind in self._fitted_types.items():
             if not isinstance(attributes.get(name), kind):
                 raise ValueError(f"{name} is missing or of another type")
         if unknown := attributes.keys() - self._fitted_types.keys():
             raise ValueError(f"{sorted(unknown)} are not known to this release")
-        own, described = self._own_parts(), content["model"]
-        parts = {name: remake(part, own) for name, part in described["parts"].items()}
-        model: Any = public(described["class"])(**parts)
+        model = self._remade_model(content["model"], attributes["n_channels_in_"])
         weights = content["net"]["weights"]
         if _outlines(model.state_dict()) != _outlines(weights):
             raise ValueError("the weights do not suit the model")
         model.load_state_dict(weights, assign=True)
         kind, options = content["loss"]
-        loss: Any = public(kind)(**options, generator=torch.Generator())
-        net = make_net(self, model, loss, available_device(self.device))
+        make_loss: Any = registry.find(kind)
+        loss: CPCLoss = make_loss(**options, generator=torch.Generator())
+        net = make_net(
+            model,
+            loss,
+            device=available_device(self.device),
+            lr=self.lr,
+            autocast=autocast_type(self.precision),
+        )
         restore(net, content["net"])
-        self.__dict__.update(attributes, **net_attributes(net))
+        # Files of the first format lack the two.
+        added = {"crop_length_": None, "max_epochs_": len(net.history)}
+        attributes = added | attributes
+        architecture = Architecture.of(
+            model, loss.skip_steps, attributes["crop_length_"]
+        )
+        self.__dict__.update(attributes, **net_attributes(net, architecture))
+
+    def _remade_model(self, described: dict[str, Any], n_channels: int) -> Model:
+        """Make the model from its description, without memory for its weights."""
+        own = self._own_modules()
+        parts = {
+            role: registry.remake(part, own)
+            for role, part in described["parts"].items()
+        }
+        if parts.get("encoder") is not None and "encoder" in own:
+            # The first format does not say how far an own module downsamples.
+            parts["encoder"] = as_encoder(parts["encoder"], n_channels)
+        make_model: Any = registry.find(described["class"])
+        model: Model = make_model(**parts)
+        return model
 
 
 def _plain(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -1,28 +1,44 @@
-"""Features while a recording goes on, chunk by chunk."""
+"""Features during a recording, chunk by chunk."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from ._inputs import Sequences
-from ._runtime import autocast_type, torch_threads
-from ._scaling import ScaledSequences
+from ._data.scaled import ScaledSequences
+from ._data.scaling import SampleScaling, Scaling
+from ._data.sequences import Sequences
 from .nn.streaming import FeatureStream
+from .training.net import CPCNet
+from .training.runtime import autocast_type, torch_threads
+
+
+class StreamingEstimator(Protocol):
+    """What a stream uses of a fitted `CPCTransformer`."""
+
+    net_: CPCNet
+    _scaling: Scaling
+    n_channels_in_: int
+    device_: str
+    features: Any
+    channels_first: Any
+    nan_policy: Any
+    precision: Any
+    n_jobs: Any
 
 
 class Stream:
-    """Step features of recordings that are still going on; see `CPCTransformer.stream`.
+    """Step features of recordings as they arrive; see `CPCTransformer.stream`.
 
-    Whatever the chunks, the features are those that `transform_steps` gives of the
-    whole. A stream can be pickled and go on elsewhere.
+    Whatever the chunks are, the features equal `transform_steps` of the whole. A stream
+    can be pickled and continued elsewhere.
 
     Parameters
     ----------
     cpc : CPCTransformer
         Fitted.
     n_streams : int or None
-        Number of recordings that go on side by side; None is a single one.
+        Number of parallel recordings. None is a single recording.
 
     Attributes
     ----------
@@ -42,8 +58,8 @@ class Stream:
     True
     """
 
-    def __init__(self, cpc: Any, n_streams: int | None = None) -> None:
-        if cpc.scaling == "sample":
+    def __init__(self, cpc: StreamingEstimator, n_streams: int | None = None) -> None:
+        if isinstance(cpc._scaling, SampleScaling):
             raise ValueError(
                 "scaling='sample' needs whole sequences, which a stream does not have. "
                 "Use scaling='channel' or None."
@@ -62,20 +78,20 @@ class Stream:
         return f"Stream(n_streams={self.n_streams}, n_steps_seen={self.n_steps_seen})"
 
     def push(self, chunk: Any) -> np.ndarray:
-        """Take the next time steps and return the features they complete.
+        """Take the next time steps and return the features that they complete.
 
         Parameters
         ----------
         chunk : array-like of shape (n_steps,) or (n_steps, n_channels)
-            Any number of steps. For `n_streams` recordings, one after the other
-            along a first axis; with ``channels_first``, channels before steps. With
-            ``nan_policy="mask"``, NaNs are missing values.
+            Any number of steps. `n_streams` recordings lie along a first axis. With
+            ``channels_first``, channels come before steps. With ``nan_policy="mask"``,
+            NaNs are missing values.
 
         Returns
         -------
         ndarray of shape (n_new_steps, n_features), float32
-            Features of the latents whose first time step has come, in the columns
-            of `transform_steps`. With `n_streams`, (n_streams, n_new_steps,
+            Features of the latents at the new time steps j * downsampling_, in the
+            columns of `transform_steps`. With `n_streams`, (n_streams, n_new_steps,
             n_features).
 
         Raises
@@ -94,12 +110,12 @@ class Stream:
             torch_threads(self._n_jobs),
             torch.autocast(kind, self._autocast, self._autocast is not None),
         ):
-            features = self._features.push(x.to(self._device)).cpu().numpy()
+            features = self._features.push_steps(x.to(self._device)).cpu().numpy()
         self.n_steps_seen += n_steps
         return features if self.n_streams is not None else features[0]
 
     def reset(self) -> None:
-        """Begin anew, as if nothing had been pushed."""
+        """Start again, as if nothing had been pushed."""
         self._features.reset()
         self.n_steps_seen = 0
 

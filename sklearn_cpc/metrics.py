@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, gen_batches
 
@@ -12,7 +13,7 @@ __all__ = ["alignment", "effective_rank", "effective_rank_score", "uniformity"]
 BLOCK = 1024
 
 
-def effective_rank(features: Any) -> float:
+def effective_rank(features: ArrayLike) -> float:
     r"""Return how many dimensions the features use: RankMe.
 
     It is the exponential of the entropy of the singular values: 1 if all rows
@@ -45,8 +46,8 @@ def effective_rank(features: Any) -> float:
     >>> round(effective_rank(np.ones((5, 3))), 6)
     1.0
     """
-    features = check_array(features, dtype=np.float64)
-    values = np.linalg.svd(features, compute_uv=False)
+    checked: np.ndarray = check_array(features, dtype=np.float64)
+    values = np.linalg.svd(checked, compute_uv=False)
     if not values[0] > 0:
         return 0.0
     p = values / values.sum()
@@ -96,7 +97,7 @@ def effective_rank_score(estimator: Any, X: Any, y: Any = None) -> float:
     return effective_rank(StandardScaler().fit_transform(estimator.transform(X)))
 
 
-def alignment(features: Any, positives: Any) -> float:
+def alignment(features: ArrayLike, positives: ArrayLike) -> float:
     """Return how far apart the features of two views of a sequence are.
 
     Parameters
@@ -136,7 +137,7 @@ def alignment(features: Any, positives: Any) -> float:
     return float(((a - b) ** 2).sum(1).mean())
 
 
-def uniformity(features: Any) -> float:
+def uniformity(features: ArrayLike) -> float:
     """Return how evenly the features spread over the sphere.
 
     Parameters
@@ -170,7 +171,8 @@ def uniformity(features: Any) -> float:
     return float(np.log((total - n) / (n * (n - 1))))  # without each with itself
 
 
-def _unit_rows(features: Any, **options: Any) -> np.ndarray:
+def _unit_rows(features: ArrayLike, **options: Any) -> np.ndarray:
     features = check_array(features, dtype=np.float64, **options)
     norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(norms > 0, norms, 1)
+    unit: np.ndarray = features / np.where(norms > 0, norms, 1)
+    return unit

@@ -194,7 +194,10 @@ def test_bad_parameters(name):
             {"negatives": "other_sequences", "batch_size": 1},
             "needs other sequences in a batch, but batch_size=1",
         ),
-        ({"encoder": nn.Linear(5, 3)}, r"encoder=Linear fails on input .*\(2, 30, 2\)"),
+        (
+            {"encoder": nn.Linear(5, 3)},
+            r"encoder=Linear fails on input .*\(2, 1024, 2\)",
+        ),
         ({"context": nn.GRU(4, 3)}, "context=GRU must turn"),
         (
             {"early_stopping": True, "validation_fraction": 0.99},

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sklearn_cpc import CPCTransformer
+from sklearn_cpc.training.batches import Batch
 
 X = np.random.default_rng(0).normal(size=(20, 60, 2)).cumsum(1)
 
@@ -63,20 +64,20 @@ def test_an_accelerator_decides_on_the_precision():
 def test_gradient_accumulation_is_the_mean_over_parts_of_a_batch():
     accelerator = StandIn(n_parts=3)
     fitted = cpc(max_epochs=0).fit(X)
-    inputs, origin = first_batch(fitted)
+    batch = first_batch(fitted)
     net = fitted.net_
     net.history.new_epoch()
     net.history.new_batch()
     state = net.criterion_.generator.get_state()
     for rows in np.array_split(np.arange(len(X)), 3):
-        output = net.module_(inputs["x"][rows], inputs["lengths"][rows])
-        (net.criterion_(*output).loss / 3).backward()
+        outputs = net.module_(batch.x[rows], batch.lengths[rows])
+        (net.criterion_(*outputs).loss / 3).backward()
     learned = [p for p in net.module_.parameters() if p.requires_grad]
     expected = [p.grad.clone() for p in learned]
     net.module_.zero_grad()
     net.criterion_.generator.set_state(state)
     net.accelerator = accelerator
-    net.train_step_single((inputs, origin))
+    net.train_step_single(batch)
     assert accelerator.n_backward == 3
     for p, gradient in zip(learned, expected, strict=True):
         torch.testing.assert_close(p.grad, gradient)
@@ -84,8 +85,8 @@ def test_gradient_accumulation_is_the_mean_over_parts_of_a_batch():
 
 def first_batch(fitted):
     x, lengths = fitted._read(X, reset=False).batch(np.arange(len(X)))
-    inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
-    return inputs, torch.arange(len(X))[:, None].expand(-1, 2)
+    sequences = torch.arange(len(X))
+    return Batch(torch.from_numpy(x), torch.from_numpy(lengths), sequences, sequences)
 
 
 class Scaled(StandIn):

@@ -102,7 +102,7 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(name, method, tmp_path)
     without = {"callbacks": None}
     resumed.set_params(**without)
     whole.set_params(**without, **{k: resumed.get_params()[k] for k in options})
-    whole._architecture = resumed._architecture  # the copies of an own module
+    whole._fitted_parameters = resumed._fitted_parameters  # copies of an own module
     assert state(resumed) == state(whole)
     for go_on in (resumed, whole):
         go_on.partial_fit(X, groups=np.arange(len(X)) // 6)
@@ -216,7 +216,7 @@ def test_training_goes_on_if_the_disk_is_full(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.warns(UserWarning, match="Training goes on, .*File too large"):
+        with pytest.warns(UserWarning, match="Training continues, .*File too large"):
             fitted = cpc(callbacks=[Checkpoint(tmp_path / "run", interval=0)]).fit(X)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.nn.features import FEATURES
-from sklearn_cpc.nn.negatives import POOLS
+from sklearn_cpc.nn.negatives import NEGATIVES
 from sklearn_cpc.nn.pooling import POOLINGS
 
 DTYPES = (np.float64, np.float32, np.float16, np.int8, np.int64, np.uint16, np.bool_)
@@ -28,7 +28,7 @@ OPTIONS = {
     "prediction_steps": st.sampled_from(["auto", 1, 2, 5]),
     "skip_steps": st.sampled_from(["auto", 0, 1, 4]),
     "n_negatives": st.sampled_from(["all", 1, 3, 1000]),
-    "negatives": st.sampled_from(sorted(POOLS)),
+    "negatives": st.sampled_from(sorted(NEGATIVES)),
     "temperature": st.sampled_from([1e-3, 0.1, 10.0]),
     "features": st.sampled_from(FEATURES),
     "pooling": st.lists(st.sampled_from(sorted(POOLINGS)), min_size=1, unique=True),

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from torch import nn
 
 from sklearn_cpc import CPCImageTransformer, CPCTransformer
-from sklearn_cpc._image_inputs import Grid
+from sklearn_cpc._data.images import Grid
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 16, 20, 2))

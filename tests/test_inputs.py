@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sklearn_cpc import CPCTransformer
-from sklearn_cpc._inputs import read_sequences
+from sklearn_cpc._data.reading import read_sequences
 
 RNG = np.random.default_rng(0)
 RAGGED = [RNG.normal(size=(n, 2)) for n in (7, 4, 9)]

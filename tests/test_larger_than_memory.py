@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_cpc import _inputs, _scaling
-from sklearn_cpc._inputs import Sequences, release
-from sklearn_cpc._scaling import SCALINGS, ScaledSequences
+from sklearn_cpc import _data
+from sklearn_cpc._data.scaled import ScaledSequences
+from sklearn_cpc._data.scaling import SCALINGS
+from sklearn_cpc._data.sequences import Sequences, release
 
 pytestmark = pytest.mark.skipif(
     not (Path("/proc/self/statm").exists() and hasattr(mmap, "MADV_DONTNEED")),
@@ -115,7 +116,7 @@ def test_statistics_in_pieces_are_those_of_the_whole(monkeypatch, scaling, chunk
         return ScaledSequences.of(sequences, learned).batch(np.arange(5))[0]
 
     expected = batch()
-    for module in (_inputs, _scaling):
+    for module in (_data.reading, _data.scaling, _data.sequences):
         monkeypatch.setattr(module, "CHUNK", chunk)
     np.testing.assert_allclose(batch(), expected, rtol=0, atol=1e-5)
 

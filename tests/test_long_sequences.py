@@ -72,13 +72,13 @@ def test_pieces_of_waveforms_whose_strides_do_not_divide_them(monkeypatch):
 def shapes_seen(monkeypatch, cpc):
     """Return a list that the shapes of the encoder's inputs are appended to."""
     seen = []
-    advance = type(cpc.net_.module_.encoder).advance
+    advance_layers = type(cpc.net_.module_.encoder).advance_layers
 
     def note(self, x, state=None):
         seen.append(tuple(x.shape))
-        return advance(self, x, state)
+        return advance_layers(self, x, state)
 
-    monkeypatch.setattr(type(cpc.net_.module_.encoder), "advance", note)
+    monkeypatch.setattr(type(cpc.net_.module_.encoder), "advance_layers", note)
     return seen
 
 
@@ -114,11 +114,11 @@ def test_a_module_that_cannot_go_on_takes_sequences_whole(monkeypatch):
 def test_running_pooling_is_the_pooling_of_the_whole(size):
     h = torch.randn(3, 16, 4, generator=torch.Generator().manual_seed(0)) + 3
     mask = (torch.arange(16) < torch.tensor([16, 1, 9])[:, None])[..., None]
-    pool = RunningPooling(POOLINGS)
+    pool = RunningPooling(list(POOLINGS))
     for part, valid in zip(h.split(size, 1), mask.split(size, 1), strict=True):
         pool.push(part, valid)
     for name, pooling in POOLINGS.items():
-        torch.testing.assert_close(pool.values[name], pooling(h, mask))
+        torch.testing.assert_close(pool.value(name), pooling(h, mask))
 
 
 PEAK = """

@@ -102,5 +102,5 @@ def test_what_cannot_stream_says_so():
     with pytest.raises(ValueError, match="scaling='sample' needs whole sequences"):
         fit(scaling="sample").stream()
     own = fit(encoder=nn.Linear(2, 8))
-    with pytest.raises(ValueError, match=r"encoder=Linear cannot go on.*advance"):
+    with pytest.raises(ValueError, match=r"encoder=Linear cannot process .*advance"):
         own.stream()

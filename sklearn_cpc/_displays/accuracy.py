@@ -1,5 +1,6 @@
 """How far ahead a model can tell what comes."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -66,8 +67,8 @@ class StepAccuracyDisplay:
     def __init__(
         self,
         *,
-        distance: Any,
-        accuracy: Any,
+        distance: Sequence[float] | np.ndarray,
+        accuracy: Sequence[float] | np.ndarray,
         chance: float | None = None,
         unit: str = "time steps",
         name: str | None = None,
@@ -118,14 +119,14 @@ class StepAccuracyDisplay:
             If it is another estimator, such as a pipeline.
         """
         pyplot(cls)
-        check_cpc(cls, estimator, "contrastive_accuracy")
+        check_cpc(cls, estimator)
         accuracy = estimator.contrastive_accuracy(X)
-        latents = estimator.net_.criterion_.skip_steps + 1 + np.arange(len(accuracy))
+        latents = estimator.skip_steps_ + 1 + np.arange(len(accuracy))
         display = cls(
             distance=latents * estimator.downsampling_,
             accuracy=accuracy,
             chance=1 / (1 + len(estimator._references)),
-            unit=estimator._step_name,
+            unit=estimator._step_words().steps,
             name=type(estimator).__name__ if name is None else name,
         )
         return display.plot(ax=ax, plot_chance_level=plot_chance_level, **kwargs)

@@ -1,5 +1,6 @@
 """Samples as points: their features in two dimensions."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -62,7 +63,7 @@ class EmbeddingDisplay:
     """
 
     def __init__(
-        self, *, points: np.ndarray, y: Any = None, axis_names: Any = ("", "")
+        self, *, points: np.ndarray, y: Any = None, axis_names: Sequence[str] = ("", "")
     ) -> None:
         self.points = points
         self.y = y

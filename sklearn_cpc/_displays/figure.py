@@ -1,11 +1,13 @@
-"""What all displays need: matplotlib, axes, and an estimator that suits them."""
+"""What all displays share: matplotlib, axes, and the check of the estimator."""
 
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from .._base import BaseCPC
 
-def pyplot(display: Any) -> Any:
+
+def pyplot(display: type) -> Any:
     """Return ``matplotlib.pyplot``, or say how to get it."""
     try:
         import matplotlib.pyplot as plt
@@ -17,16 +19,16 @@ def pyplot(display: Any) -> Any:
     return plt
 
 
-def axes(display: Any, ax: Any, **options: Any) -> Any:
-    """Return the axes to draw on: those given, or new ones in a figure of their own."""
+def axes(display: type, ax: Any, **options: Any) -> Any:
+    """Return the axes to draw on: the user's, or new ones in a new figure."""
     plt = pyplot(display)
     if ax is None:
         _, ax = plt.subplots(layout="constrained", **options)
     return ax
 
 
-def check_cpc(display: Any, estimator: Any, method: str) -> None:
-    """Raise unless the estimator is a fitted one of CPC that has a method.
+def check_cpc(display: type, estimator: Any, kind: type[BaseCPC] = BaseCPC) -> None:
+    """Raise unless the estimator is a fitted CPC estimator, of this kind.
 
     Raises
     ------
@@ -35,12 +37,12 @@ def check_cpc(display: Any, estimator: Any, method: str) -> None:
     NotFittedError
         If it is not fitted.
     """
-    if not hasattr(estimator, "contrastive_accuracy"):
+    if not isinstance(estimator, BaseCPC):
         raise TypeError(
             f"{display.__name__} draws a CPC estimator, but got "
             f"{type(estimator).__name__}. Of a pipeline pass the step, such as pipe[0]."
         )
-    if not hasattr(estimator, method):
+    if not isinstance(estimator, kind):
         raise TypeError(
             f"{display.__name__} draws sequences of values over time, which "
             f"{type(estimator).__name__} does not take."

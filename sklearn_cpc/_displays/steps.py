@@ -1,10 +1,12 @@
 """Features of one sequence over time, with the sequence itself above."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Self
 
 import numpy as np
 
+from .._sequence import CPCTransformer
 from .figure import axes, check_cpc, pyplot
 
 # Parts of the height: the signal, a gap, and the features.
@@ -75,7 +77,7 @@ class StepFeaturesDisplay:
         *,
         values: np.ndarray,
         features: np.ndarray,
-        layers: Any = None,
+        layers: Sequence[str] | None = None,
         downsampling: int = 1,
         sampling_rate: float | None = None,
     ) -> None:
@@ -126,14 +128,14 @@ class StepFeaturesDisplay:
             If there is no such sample.
         """
         pyplot(cls)
-        check_cpc(cls, estimator, "stream")  # as sequences of values have
+        check_cpc(cls, estimator, CPCTransformer)  # as sequences of values have
         source = estimator._read_fitted(X)
         if not -len(source) <= sample < len(source):
             raise IndexError(f"sample={sample}, but X has {len(source)} samples.")
         source = source.take(np.arange(len(source))[[sample]])
         display = cls(
             values=np.asarray(source.sequences.arrays[0][: source.lengths[0]]),
-            features=estimator._step_features(source)[0],
+            features=estimator._features_of_steps(source)[0],
             layers=[n.rsplit("_", 1)[0] for n in estimator._step_feature_names()],
             downsampling=estimator.downsampling_,
             sampling_rate=sampling_rate,

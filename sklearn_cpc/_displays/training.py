@@ -1,5 +1,6 @@
 """How a training went."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -64,7 +65,12 @@ class TrainingCurveDisplay:
     """
 
     def __init__(
-        self, *, loss: Any, chance: Any, accuracy: Any, validation_score: Any = None
+        self,
+        *,
+        loss: Sequence[float] | np.ndarray,
+        chance: Sequence[float] | np.ndarray,
+        accuracy: Sequence[float] | np.ndarray,
+        validation_score: Sequence[float] | np.ndarray | None = None,
     ) -> None:
         self.loss = loss
         self.chance = chance
@@ -95,7 +101,7 @@ class TrainingCurveDisplay:
             If the estimator was not trained.
         """
         pyplot(cls)
-        check_cpc(cls, estimator, "fit")
+        check_cpc(cls, estimator)
         if not estimator.n_epochs_:
             raise ValueError(
                 f"{type(estimator).__name__} was fitted with max_epochs=0: there is no "

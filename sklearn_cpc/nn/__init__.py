@@ -1,16 +1,33 @@
-"""The model and its parts, for people with their own training loop."""
+"""Building blocks for your own training loop: models, encoders, contexts, the loss."""
 
-from .contexts import AttentionContext, ConvContext, GRUContext, LSTMContext
-from .convolutions import CausalConv, ConvStack
-from .encoders import AudioEncoder, ConvEncoder, KernelEncoder, LogMelEncoder
+from .contexts import (
+    AttentionContext,
+    Context,
+    ConvContext,
+    GRUContext,
+    LSTMContext,
+)
+from .encoders import (
+    AudioEncoder,
+    CausalConv,
+    ConvEncoder,
+    ConvPatchEncoder,
+    ConvStack,
+    Encoder,
+    GridEncoder,
+    KernelEncoder,
+    LogMel,
+    LogMelEncoder,
+    PatchEncoder,
+    SentenceEncoder,
+    TokenEncoder,
+)
 from .grid import GridContext, GridCPC, RowContext
-from .info_nce import info_nce
+from .info_nce import SharedNegatives, info_nce
 from .loss import CPCLoss
 from .model import CPC
-from .patches import ConvPatchEncoder, GridEncoder
 from .predictors import LinearPredictor
-from .spectra import LogMel
-from .tokens import SentenceEncoder, TokenEncoder
+from .registry import register
 
 __all__ = [
     "CPC",
@@ -18,10 +35,12 @@ __all__ = [
     "AudioEncoder",
     "CPCLoss",
     "CausalConv",
+    "Context",
     "ConvContext",
     "ConvEncoder",
     "ConvPatchEncoder",
     "ConvStack",
+    "Encoder",
     "GRUContext",
     "GridCPC",
     "GridContext",
@@ -31,8 +50,11 @@ __all__ = [
     "LinearPredictor",
     "LogMel",
     "LogMelEncoder",
+    "PatchEncoder",
     "RowContext",
     "SentenceEncoder",
+    "SharedNegatives",
     "TokenEncoder",
     "info_nce",
+    "register",
 ]

@@ -1,25 +1,45 @@
 """Context networks: a causal summary of the latents, ``c = context(z)``.
 
-A context is a module with the call ``(B, T', D) -> (B, T', H)`` in which step
-``t`` depends on the latents up to ``t`` only. Its method ``advance(z, state)`` goes on
-with sequences of which ``state``, None at their beginning, is what the last call
-returned: it gives the contexts of the new latents, and the state for the next call.
-
-To add one: write the class and give it a name in `CONTEXTS`.
+To add one: write the class and name it in `CONTEXTS`.
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Latents that attention reaches back to, the present one included.
+from .causal import CausalModule, State
+from .registry import register
+
+# Latents that attention sees, the present one included.
 WINDOW = 128
 
 
-class GRUContext(nn.Module):
+class Context(CausalModule):
+    """From latents to contexts, ``(B, T', D) -> (B, T', H)``, causal.
+
+    A subclass writes `advance`, which streams need, or `forward` alone. Any other
+    `torch.nn.Module` with this call works, too, but not in streams.
+
+    Parameters
+    ----------
+    latent_size : int
+        Size of the latents, D.
+    context_size : int
+        Size of the contexts, H.
+    """
+
+    def __init__(self, latent_size: int, context_size: int) -> None:
+        super().__init__()
+        self.latent_size, self.context_size = latent_size, context_size
+
+    def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
+        return self.advance(z)[0]
+
+
+@register
+class GRUContext(Context):
     """The paper's autoregressive model: a gated recurrent unit.
 
     Parameters
@@ -31,18 +51,17 @@ class GRUContext(nn.Module):
     """
 
     def __init__(self, latent_size: int, context_size: int) -> None:
-        super().__init__()
+        super().__init__(latent_size, context_size)
         self.rnn = nn.GRU(latent_size, context_size, batch_first=True)
 
-    def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
-        return self.advance(z)[0]
-
-    def advance(self, z: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Go on with sequences; the state is that of the recurrent unit."""
-        return self.rnn(z, state)
+    def advance(self, z: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Process the next latents; the state is the hidden state of the unit."""
+        c, state = self.rnn(z, state)
+        return c, state
 
 
-class LSTMContext(nn.Module):
+@register
+class LSTMContext(Context):
     """Long short-term memory; on a CPU up to twice as fast as the GRU.
 
     Parameters
@@ -54,18 +73,17 @@ class LSTMContext(nn.Module):
     """
 
     def __init__(self, latent_size: int, context_size: int) -> None:
-        super().__init__()
+        super().__init__(latent_size, context_size)
         self.rnn = nn.LSTM(latent_size, context_size, batch_first=True)
 
-    def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
-        return self.advance(z)[0]
-
-    def advance(self, z: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Go on with sequences; the state is that of the recurrent unit."""
-        return self.rnn(z, state)
+    def advance(self, z: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Process the next latents; the state is the hidden state of the unit."""
+        c, state = self.rnn(z, state)
+        return c, state
 
 
-class ConvContext(nn.Module):
+@register
+class ConvContext(Context):
     """Residual dilated causal convolutions over the last 61 latents.
 
     Four blocks with kernel 5 and dilations 1, 2, 4 and 8, as in WaveNet and
@@ -83,7 +101,7 @@ class ConvContext(nn.Module):
     dilations = (1, 2, 4, 8)
 
     def __init__(self, latent_size: int, context_size: int) -> None:
-        super().__init__()
+        super().__init__(latent_size, context_size)
         self.project = nn.Linear(latent_size, context_size)
         self.norms = nn.ModuleList(nn.LayerNorm(context_size) for _ in self.dilations)
         self.convolutions = nn.ModuleList(
@@ -91,29 +109,27 @@ class ConvContext(nn.Module):
             for dilation in self.dilations
         )
 
-    def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
-        return self.advance(z)[0]
-
-    def advance(self, z: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Go on with sequences; the state is the last inputs of each convolution."""
+    def advance(self, z: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Process the next latents; the state is the last inputs of each layer."""
         c = self.project(z)
-        following = []
+        next_states = []
         for i, (norm, conv, dilation) in enumerate(
             zip(self.norms, self.convolutions, self.dilations, strict=True)
         ):
             h = norm(c).transpose(1, 2)
             n_past = (self.kernel_size - 1) * dilation
             h = torch.cat([state[i], h], 2) if state else F.pad(h, (n_past, 0))
-            following.append(h[:, :, h.shape[2] - n_past :])
+            next_states.append(h[:, :, h.shape[2] - n_past :])
             c = c + F.relu(conv(h)).transpose(1, 2)
-        return c, following
+        return c, next_states
 
 
-class AttentionContext(nn.Module):
+@register
+class AttentionContext(Context):
     """Causal self-attention of every latent to the last 128, in two layers.
 
-    What is far away counts less (ALiBi, Press, Smith, Lewis 2022), so that sequences
-    may be longer than those of the training. The cost is linear in their length.
+    Attention decays with distance (ALiBi; Press, Smith, Lewis 2022), so that sequences
+    may be longer than in training. The cost is linear in their length.
 
     Parameters
     ----------
@@ -126,28 +142,25 @@ class AttentionContext(nn.Module):
     n_layers = 2
 
     def __init__(self, latent_size: int, context_size: int) -> None:
-        super().__init__()
+        super().__init__(latent_size, context_size)
         self.project = nn.Linear(latent_size, context_size)
         self.layers = nn.ModuleList(
             _AttentionLayer(context_size) for _ in range(self.n_layers)
         )
 
-    def forward(self, z: Tensor) -> Tensor:  # (B, T', D) -> (B, T', H)
-        return self.advance(z)[0]
-
-    def advance(self, z: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Go on with sequences; the state is the last inputs of each layer."""
+    def advance(self, z: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Process the next latents; the state is the last inputs of each layer."""
         c = self.project(z)
-        following = []
+        next_states = []
         for i, layer in enumerate(self.layers):
             h = torch.cat([state[i], c], 1) if state else c
-            following.append(h[:, -(WINDOW - 1) :])
+            next_states.append(h[:, -(WINDOW - 1) :])
             c = layer(h)[:, h.shape[1] - c.shape[1] :]
-        return c, following
+        return c, next_states
 
 
 class _AttentionLayer(nn.Module):
-    """Attention to the last steps, then a network for each step; both residual."""
+    """Attention to the last steps, then a network on each step; both residual."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -164,25 +177,25 @@ class _AttentionLayer(nn.Module):
         n_steps = c.shape[1]
         block = min(WINDOW, n_steps)
         n_blocks = (n_steps + block - 1) // block
-        # Blocks of queries, which see their own block and the one before.
+        # A block of queries sees its own block and the one before.
         h = F.pad(self.norm(c), (0, 0, 0, n_blocks * block - n_steps))
         q, k, v = (
-            part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, A, T, H/A)
-            for part in self.query_key_value(h).chunk(3, dim=-1)
+            x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, A, T, H/A)
+            for x in self.query_key_value(h).chunk(3, dim=-1)
         )
-        q, k, v = (part.unflatten(2, (n_blocks, block)) for part in (q, k, v))
+        q, k, v = (x.unflatten(2, (n_blocks, block)) for x in (q, k, v))
         k, v = (
-            torch.cat([F.pad(part, (0, 0, 0, 0, 1, 0))[:, :, :-1], part], 3)
-            for part in (k, v)
+            torch.cat([F.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x], 3) for x in (k, v)
         )  # (B, A, blocks, 2 block, H/A)
         bias = self._bias(n_blocks, block).to(q.device, q.dtype)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         attended = attended.flatten(2, 3).transpose(1, 2).flatten(2)[:, :n_steps]
         c = c + self.join(attended)
-        return c + self.step(c)
+        context: Tensor = c + self.step(c)
+        return context
 
     def _bias(self, n_blocks: int, block: int) -> Tensor:
-        """Return what is added to the scores, (A, blocks, block, 2 block)."""
+        """Return the bias of the scores, (A, blocks, block, 2 block)."""
         query = torch.arange(block)[:, None]
         key = torch.arange(2 * block) - block
         distance = query - key  # (block, 2 block)
@@ -193,7 +206,8 @@ class _AttentionLayer(nn.Module):
         return bias.masked_fill(~seen, -torch.inf)
 
 
-CONTEXTS = {
+# Constructors: (latent_size, context_size) -> Context
+CONTEXTS: dict[str, type[Context]] = {
     "gru": GRUContext,
     "lstm": LSTMContext,
     "conv": ConvContext,

@@ -1,7 +1,7 @@
-"""A model and what goes before it as one graph, from raw values to features.
+"""One graph from raw values to features: scaling, padding and the model.
 
-What is Python in `transform` is tensors here, so that a graph can be traced that holds
-for any number of samples and steps: scaling, missing values, and padding.
+`transform` scales and pads with numpy. Here the same happens with tensors, so that the
+traced graph holds for any number of samples and steps.
 """
 
 import torch
@@ -12,46 +12,48 @@ from .masks import latent_lengths, step_mask
 
 
 class FixedStatistics(nn.Module):
-    """Mean and deviation of each channel, the same for every sample.
+    """Mean and scale of each channel, the same for every sample.
 
     Parameters
     ----------
-    mean, deviation : Tensor of shape (C,), float64
+    mean, scale : Tensor of shape (C,), float64
     """
 
-    def __init__(self, mean: Tensor, deviation: Tensor) -> None:
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation)
+        self.register_buffer("scale", scale)
 
     def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        mean, deviation = self.mean, self.deviation
-        return mean, deviation  # type: ignore[return-value]
+        return self.mean, self.scale
 
 
 class SampleStatistics(nn.Module):
-    """Mean and deviation of each channel of each sample by itself."""
+    """Mean and standard deviation of each channel of each sample by itself."""
 
     def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         # (B, T, C), float64 and bool -> (B, 1, C)
         n_observed = observed.sum(1, keepdim=True).double().clamp(min=1)
         mean = torch.where(observed, x, 0.0).sum(1, keepdim=True) / n_observed
-        apart = torch.where(observed, x - mean, 0.0)
-        deviation = (apart.square().sum(1, keepdim=True) / n_observed).sqrt()
-        # What rounding leaves of a constant channel is no deviation.
+        centred = torch.where(observed, x - mean, 0.0)
+        std = (centred.square().sum(1, keepdim=True) / n_observed).sqrt()
+        # Rounding alone gives a constant channel a standard deviation above 0.
         rounding = n_observed * torch.finfo(torch.float64).eps * mean.abs()
-        return mean, torch.where(deviation <= rounding, 1.0, deviation)
+        return mean, torch.where(std <= rounding, 1.0, std)
 
 
 class Scale(nn.Module):
-    """``(values, mask) -> x``: what a model is given for raw values.
+    """``(values, mask) -> x``: from raw values to the input of a model.
 
     Parameters
     ----------
     statistics : nn.Module
-        ``(x, observed) -> mean, deviation``.
+        ``(x, observed) -> mean, scale``.
     limit : float
-        Scaled values are cut off here.
+        Scaled values are clipped here.
     """
 
     def __init__(self, statistics: nn.Module, limit: float) -> None:
@@ -61,8 +63,8 @@ class Scale(nn.Module):
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:  # (B, T, C), (B, T, 1)
         observed = mask & ~torch.isnan(values)
         x = values.double()
-        mean, deviation = self.statistics(x, observed)
-        scaled = ((x - mean) / deviation).clamp(-self.limit, self.limit)
+        mean, scale = self.statistics(x, observed)
+        scaled = ((x - mean) / scale).clamp(-self.limit, self.limit)
         return torch.where(observed, scaled.float(), 0.0)
 
 

@@ -1,68 +1,98 @@
 """Features of a trained model: pooled over a sequence, or step by step."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from .masks import latent_lengths, step_mask
-from .model import CPC
+from .model import Model
 from .pooling import POOLINGS
 
 FEATURES = ("context", "latent", "both", "all")
 
 
-def named_layers(model: CPC, x: Tensor, features: str) -> dict[str, tuple[Tensor, int]]:
+class Layer(NamedTuple):
+    """Activations of a layer.
+
+    Attributes
+    ----------
+    values : Tensor of shape (B, T_i, D_i), or (B, R, Q, D_i) for images
+    downsampling : int
+        Input steps for each of the layer's steps.
+    """
+
+    values: Tensor
+    downsampling: int
+
+
+def name_layers(
+    model: Model, outputs: Sequence[Tensor], c: Tensor | None, features: str
+) -> dict[str, Layer]:
+    """Name the layers that `features` asks for.
+
+    Parameters
+    ----------
+    model : Model
+    outputs : sequence of Tensor
+        Layers of the encoder, the latents last; with features other than "all", the
+        latents alone.
+    c : Tensor or None
+        Contexts.
+    features : {"context", "latent", "both", "all"}
+
+    Returns
+    -------
+    dict of str to Layer
+        Such as "layer1", "latent", "context".
+    """
+    *hidden, z = outputs
+    downsamplings = model.encoder.layer_downsamplings
+    if downsamplings is None:
+        downsamplings = [model.downsampling] * len(outputs)
+    layers = {
+        f"layer{i}": Layer(h, downsamplings[i - 1]) for i, h in enumerate(hidden, 1)
+    }
+    if features != "context":
+        layers["latent"] = Layer(z, model.downsampling)
+    if c is not None:
+        layers["context"] = Layer(c, model.downsampling)
+    return layers
+
+
+def named_layers(model: Model, x: Tensor, features: str) -> dict[str, Layer]:
     """Return the activations that `features` asks for.
 
     Parameters
     ----------
-    model : CPC
+    model : Model
     x : Tensor of shape (B, T, C)
     features : {"context", "latent", "both", "all"}
-        "all" adds the hidden layers of the encoder, where it has a method
-        ``layers``, to the latents and the contexts.
+        "all" adds the hidden layers of the encoder to the latents and the contexts.
 
     Returns
     -------
-    dict
-        From the layer's name to its activations, ``(B, T_i, D_i)``, or ``(B, R, Q,
-        D_i)`` for images, and the number of input steps for each of their steps.
+    dict of str to Layer
     """
-    encoder: Any = model.encoder
-    hidden: list[Tensor] = []
-    downsamplings: list[int] = []
-    if features == "all" and hasattr(encoder, "layers"):
-        *hidden, z = encoder.layers(x)
-        downsamplings = getattr(encoder, "layer_downsamplings", [1] * len(hidden))
-    else:
-        z = encoder(x)
-    layers = {
-        f"layer{i}": (h, downsampling)
-        for i, (h, downsampling) in enumerate(
-            zip(hidden, downsamplings, strict=False), start=1
-        )
-    }
-    if features != "context":
-        layers["latent"] = (z, model.downsampling)
-    if features != "latent":
-        layers["context"] = (model.context(z), model.downsampling)
-    return layers
+    encoder = model.encoder
+    outputs = encoder.layers(x) if features == "all" else [encoder(x)]
+    c = None if features == "latent" else model.context(outputs[-1])
+    return name_layers(model, outputs, c, features)
 
 
 class PooledFeatures(nn.Module):
-    """``(x, lengths) -> (B, n_features)``: every layer pooled in every way.
+    """``(x, lengths) -> (B, n_features)``: every layer pooled by every statistic.
 
     Parameters
     ----------
-    model : CPC
+    model : Model
     features : {"context", "latent", "both", "all"}
     pooling : sequence of str
         Keys of `POOLINGS`.
     """
 
-    def __init__(self, model: CPC, features: str, pooling: Sequence[str]) -> None:
+    def __init__(self, model: Model, features: str, pooling: Sequence[str]) -> None:
         super().__init__()
         self.model, self.features, self.pooling = model, features, pooling
 
@@ -79,7 +109,7 @@ class PooledFeatures(nn.Module):
         return pooled
 
     def regions(self, h: Tensor, mask: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Yield name, activations and mask of each part that is pooled: here one."""
+        """Yield name, activations and mask of each region to pool; here, only one."""
         yield "", h, mask
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -87,20 +117,21 @@ class PooledFeatures(nn.Module):
 
 
 class PooledGridFeatures(PooledFeatures):
-    """The same of images: every region of the grid of patches pooled by itself.
+    """The same for images: every region of the grid of patches pooled by itself.
 
     Parameters
     ----------
-    model : GridCPC
+    model : Model
     features : {"context", "latent", "both", "all"}
     pooling : sequence of str
+        Keys of `POOLINGS`.
     n_regions : int
-        Regions along each side, of as equal sizes as the grid allows, and at most as
-        many as it has patches there.
+        Regions along each side, of sizes as equal as the grid allows; at most as many
+        as there are patches.
     """
 
     def __init__(
-        self, model: CPC, features: str, pooling: Sequence[str], n_regions: int
+        self, model: Model, features: str, pooling: Sequence[str], n_regions: int
     ) -> None:
         super().__init__(model, features, pooling)
         self.n_regions = n_regions
@@ -119,15 +150,15 @@ class PooledGridFeatures(PooledFeatures):
 class StepFeatures(nn.Module):
     """``(x, lengths) -> (B, T', n_features)``: every layer at the steps of the latents.
 
-    Lengths are not needed, for padding never changes a step before it.
+    Lengths are not needed, because padding never changes a step before it.
 
     Parameters
     ----------
-    model : CPC
+    model : Model
     features : {"context", "latent", "both", "all"}
     """
 
-    def __init__(self, model: CPC, features: str) -> None:
+    def __init__(self, model: Model, features: str) -> None:
         super().__init__()
         self.model, self.features = model, features
 
@@ -141,3 +172,8 @@ class StepFeatures(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         return torch.cat(list(self.named(x).values()), dim=-1)
+
+
+def column_names(layers: Mapping[str, Tensor]) -> list[str]:
+    """Return a name for every column of activations side by side."""
+    return [f"{name}_{i}" for name, h in layers.items() for i in range(h.shape[-1])]

@@ -1,12 +1,12 @@
 """InfoNCE over all pairs of a batch, value and gradient in one pass.
 
-`info_nce` under autograd writes a dozen tensors as large as all predictions;
-moving them through memory takes several times as long as the products. Here a
-chunk of anchors small enough for the cache goes all the way from predictions to
-gradients before the next one starts: three matrix products, no stored scores.
+`info_nce` under autograd writes a dozen tensors as large as all predictions. Moving
+them through memory takes several times as long as the products. Here, a chunk of
+anchors that fits into the cache goes all the way from predictions to gradients before
+the next one starts: three matrix products, and no scores are stored.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,19 +16,36 @@ from torch.autograd.function import once_differentiable
 # the second-level cache (1 MiB of float32 here); on a GPU larger chunks keep it busy.
 CPU_CHUNK = 2**18
 GPU_CHUNK = 2**24
-# Instead of minus infinity, which times zero is no number.
+# Replaces minus infinity, which times zero is NaN.
 LOWEST = torch.finfo(torch.float32).min
 
 
+class Pairs(NamedTuple):
+    """What each prediction is compared with, in G groups that share candidates.
+
+    Attributes
+    ----------
+    positive : Tensor of shape (G, M)
+        Row of the latents that each prediction should match.
+    negative : Tensor of shape (G, N)
+        Rows of the latents that the M predictions of a group share as candidates.
+    column : Tensor of shape (G, M)
+        Candidate that the positive replaces; see `SharedNegatives`.
+    mask : Tensor of shape (G, N) or None
+        True for the candidates to use.
+    weight : Tensor of shape (G, M), float32
+        Weight of each prediction in the sum.
+    """
+
+    positive: Tensor
+    negative: Tensor
+    column: Tensor
+    mask: Tensor | None
+    weight: Tensor
+
+
 def fused_info_nce(
-    predictions: Tensor,
-    latents: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    column: Tensor,
-    mask: Tensor | None,
-    weight: Tensor,
-    normalize: bool = True,
+    predictions: Tensor, latents: Tensor, pairs: Pairs, normalize: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Return the weighted sum of the losses and which positives came first.
 
@@ -38,16 +55,8 @@ def fused_info_nce(
         Predicted latents.
     latents : Tensor of shape (P, D), float32
         All latents, normalised if need be and divided by the temperature.
-    positive : Tensor of shape (G, M)
-        Row of `latents` that each prediction should match.
-    negative : Tensor of shape (G, N)
-        Rows of `latents` that the M predictions of a group share as candidates.
-    column : Tensor of shape (G, M)
-        Candidate that the positive replaces, see `info_nce`.
-    mask : Tensor of shape (G, N) or None
-        True for the candidates to use.
-    weight : Tensor of shape (G, M), float32
-        Weight of each prediction in the sum.
+    pairs : Pairs
+        What each prediction is compared with.
     normalize : bool, default=True
         Whether to L2-normalise `predictions`.
 
@@ -56,37 +65,33 @@ def fused_info_nce(
     loss : Tensor, scalar
         Differentiable once, in `predictions` and `latents`.
     correct : Tensor of shape (G, M), dtype bool
-        Whether the score of the positive is above that of all other candidates.
+        Whether the score of the positive is above the scores of all other candidates.
     """
-    return _FusedInfoNCE.apply(
-        predictions, latents, positive, negative, column, mask, weight, normalize
+    loss: Tensor
+    correct: Tensor
+    loss, correct = _FusedInfoNCE.apply(  # type: ignore[no-untyped-call]
+        predictions, latents, pairs, normalize
     )
+    return loss, correct
 
 
 class _FusedInfoNCE(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        predictions: Tensor,
-        latents: Tensor,
-        positive: Tensor,
-        negative: Tensor,
-        column: Tensor,
-        mask: Tensor | None,
-        weight: Tensor,
-        normalize: bool,
+        ctx: Any, predictions: Tensor, latents: Tensor, pairs: Pairs, normalize: bool
     ) -> tuple[Tensor, Tensor]:
+        positive, negative, column, mask, weight = pairs
         n_groups, n_anchors, size = predictions.shape
         n_candidates = negative.shape[1]
         chunk = CPU_CHUNK if predictions.device.type == "cpu" else GPU_CHUNK
-        # With fewer rows than this, going through all candidates again and again costs
-        # more than the products; the scores then take as much memory as they do.
+        # With fewer rows, reading all candidates for every chunk would cost more than
+        # the products. The scores take as much memory as the candidates then.
         n_rows = max(chunk // (n_candidates + 2 * size), min(size, chunk))
         n_rows = max(1, min(n_rows, n_anchors))
         need_grad = any(ctx.needs_input_grad)
         d_predictions = torch.empty_like(predictions if need_grad else predictions[:0])
         d_latents = torch.zeros_like(latents)
-        # Of each anchor: its score, the best other one, the highest probability.
+        # For each anchor: its score, the best other score, the highest probability.
         score, rival, top = predictions.new_empty(3, n_groups, n_anchors)
         buffers = predictions.new_empty(2, n_rows, size)
         for g in range(n_groups):
@@ -102,7 +107,7 @@ class _FusedInfoNCE(torch.autograd.Function):
                 s = score[rows][:, None]  # (R, 1)
                 logits = p @ candidates.T  # (R, N)
                 if normalize:
-                    # Scores and gradients are scaled instead of the vectors.
+                    # Scale the scores and gradients instead of the vectors.
                     inverse_norm = p.norm(dim=1, keepdim=True).clamp_min_(1e-12)
                     inverse_norm.reciprocal_()
                     logits *= inverse_norm
@@ -137,6 +142,7 @@ class _FusedInfoNCE(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        if d_loss.device.type == "cpu" and d_loss == 1:  # no copies, as a rule
-            return *ctx.gradients, *[None] * 6
-        return *(gradient * d_loss for gradient in ctx.gradients), *[None] * 6
+        d_predictions, d_latents = ctx.gradients
+        if d_loss.device.type != "cpu" or d_loss != 1:  # usually 1: save the copies
+            d_predictions, d_latents = d_predictions * d_loss, d_latents * d_loss
+        return d_predictions, d_latents, None, None

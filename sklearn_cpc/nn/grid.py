@@ -1,43 +1,42 @@
-"""The CPC model of images: grids of patches, read in one or four directions.
+"""The CPC model of images: grids of patches, predicted in one or four directions.
 
-A direction turns the grid so that its first axis is what was and what will be. Each
-column is then a sequence of patches like any other.
+A direction turns the grid so that prediction runs along its first axis. Each column is
+then a sequence of patches.
 """
 
 import copy
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from .contexts import CONTEXTS
 from .initialization import build
-from .model import CPC, CPCOutput
-from .predictors import LinearPredictor
+from .model import CPCOutput, Model, Path
+from .predictors import LinearPredictor, Predictor
+from .registry import register
 
 # Axes of rows and columns in (..., R, Q, D), the same for (B, R, Q, D) and (R, Q, D).
 GRID_AXES = (-3, -2)
-# Neighbours in its row, itself included, that a latent is mixed with.
+# Latents of a row that are mixed: a latent and its neighbours.
 MIXED_COLUMNS = 3
 
 
+@register
 class RowContext(nn.Module):
     """A causal context along every column that also sees neighbours in each row.
 
     The context of a patch depends on the patches of its own row and of the rows
-    above, one column to either side.
+    above, in its column and one column to either side.
 
     Parameters
     ----------
     latent_size : int
         Size of the latents, D.
     context : nn.Module
-        ``(B, T', D) -> (B, T', H)``, causal, such as those of
-        `sklearn_cpc.nn.contexts`.
+        ``(B, T', D) -> (B, T', H)``, causal, such as `GRUContext`.
     """
-
-    made_of = ("latent_size", "context")
 
     def __init__(self, latent_size: int, context: nn.Module) -> None:
         super().__init__()
@@ -56,19 +55,19 @@ class RowContext(nn.Module):
         rows = z.flatten(0, 1).transpose(1, 2)  # (B R, D, Q)
         z = z + self.mix(rows).transpose(1, 2).unflatten(0, (n_samples, n_rows))
         c = self.context(z.transpose(1, 2).flatten(0, 1))  # (B Q, R, H)
-        return c.unflatten(0, (n_samples, -1)).transpose(1, 2)
+        contexts: Tensor = c.unflatten(0, (n_samples, -1)).transpose(1, 2)
+        return contexts
 
 
+@register
 class GridContext(nn.Module):
-    """One context for each direction; all are given where the patch is.
+    """One context for each direction, concatenated at every patch.
 
     Parameters
     ----------
     contexts : list of RowContext
-        For the directions down, and then each a quarter turn further.
+        The first one runs downwards, each of the others a quarter turn further.
     """
-
-    made_of = ("contexts",)
 
     def __init__(self, contexts: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -82,16 +81,20 @@ class GridContext(nn.Module):
         return torch.cat(turned, -1)
 
 
-class GridCPC(CPC):
+@register
+class GridCPC(Model):
     """Contrastive predictive coding of images as grids of patches.
+
+    The call is ``x -> [output, ...]``: a list with a `CPCOutput` for each direction.
+    Its sequences are the columns of the turned grid.
 
     Parameters
     ----------
-    encoder : nn.Module
+    encoder : Encoder
         ``(B, R, Q, C, P, P) -> (B, R, Q, D)``, each patch by itself.
     context : GridContext
         ``(B, R, Q, D) -> (B, R, Q, V H)``.
-    predictor : nn.ModuleList of nn.Module
+    predictor : nn.ModuleList of Predictor
         One for each of the V directions, ``(..., H) -> (..., K, D)``.
 
     See Also
@@ -106,8 +109,7 @@ class GridCPC(CPC):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_cpc.nn import GridCPC, GridEncoder
-    >>> from sklearn_cpc.nn.patches import ConvPatchEncoder
+    >>> from sklearn_cpc.nn import ConvPatchEncoder, GridCPC, GridEncoder
     >>> encoder = GridEncoder(ConvPatchEncoder(1, 128, 8), 2, latent_size=128)
     >>> model = GridCPC.build(encoder=encoder, prediction_steps=4)
     >>> for z, c, predictions, lengths in model(torch.randn(2, 6, 6, 1, 8, 8)):
@@ -115,10 +117,14 @@ class GridCPC(CPC):
     torch.Size([12, 6, 4, 128])
     """
 
-    predictor: Any
+    def __init__(
+        self, encoder: nn.Module, context: nn.Module, predictor: nn.ModuleList
+    ) -> None:
+        super().__init__(encoder, context)
+        self.predictor = predictor
 
     @classmethod
-    def build(  # type: ignore[override]
+    def build(
         cls,
         *,
         encoder: nn.Module,
@@ -136,15 +142,15 @@ class GridCPC(CPC):
         encoder : nn.Module
             Such as `GridEncoder`, with latents of the size `latent_size`.
         context : {"gru", "lstm", "conv", "attention"} or nn.Module, default="gru"
-            Runs along columns; every direction has one of its own, or a copy.
+            Runs along columns. Every direction gets a new one, or a copy of the module.
         latent_size, context_size : int, default=128
             Size of z and, for each direction, of c.
         prediction_steps : int, default=4
             Number of rows to predict.
         directions : {1, 4}, default=1
-            Down only; or also from the right, upwards, and from the left.
+            1 predicts downwards, 4 also from the right, upwards, and from the left.
         generator : torch.Generator, default=None
-            Source of the initial weights. None uses torch's global one.
+            Draws the initial weights. None is torch's global one.
 
         Returns
         -------
@@ -161,25 +167,20 @@ class GridCPC(CPC):
             mixing.context = along
             return mixing
 
+        sizes = (context_size, latent_size, prediction_steps)
         contexts = [row_context() for _ in range(directions)]
         predictors = [
-            build(
-                LinearPredictor,
-                generator,
-                (context_size, latent_size, prediction_steps),
-            )
-            for _ in range(directions)
+            build(LinearPredictor, generator, sizes) for _ in range(directions)
         ]
         return cls(encoder, GridContext(contexts), nn.ModuleList(predictors))
 
     @property
-    def prediction_steps(self) -> int:
-        """Number of rows ahead that are predicted."""
-        steps: int = self.predictor[0].prediction_steps
-        return steps
+    def predictors(self) -> list[Predictor]:
+        """The predictor of each direction."""
+        return [cast(Predictor, predictor) for predictor in self.predictor]
 
-    def paths(self, z: Tensor, c: Tensor) -> Iterator[tuple[Tensor, Tensor, nn.Module]]:
-        """Yield columns, down and then in each further direction.
+    def paths(self, z: Tensor, c: Tensor) -> Iterator[Path]:
+        """Yield the columns of each direction, downwards first.
 
         Parameters
         ----------
@@ -190,33 +191,28 @@ class GridCPC(CPC):
 
         Yields
         ------
-        z : Tensor of shape (..., Q, R, D)
-            Latents of the columns, in the order in which they are predicted.
-        c : Tensor of shape (..., Q, R, H)
-            Their contexts.
-        predictor : nn.Module
-            That of the direction.
+        Path
+            With a sequence for each column of the turned grid.
         """
-        contexts = c.chunk(len(self.predictor), -1)
-        for turn, (part, predictor) in enumerate(
-            zip(contexts, self.predictor, strict=True)
+        predictors = self.predictors
+        contexts = c.chunk(len(predictors), -1)
+        for turn, (c_turn, predictor) in enumerate(
+            zip(contexts, predictors, strict=True)
         ):
             z_turned, c_turned = (
                 torch.rot90(grid, turn, GRID_AXES).transpose(*GRID_AXES)
-                for grid in (z, part)
+                for grid in (z, c_turn)
             )
-            yield z_turned, c_turned, predictor
+            yield Path(z_turned, c_turned, predictor)
 
-    def forward(  # type: ignore[override]
-        self, x: Tensor, lengths: Tensor | None = None
-    ) -> list[CPCOutput]:
-        """Return the output of each direction, with the columns as samples."""
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> list[CPCOutput]:
         z = self.encoder(x)  # (B, R, Q, D)
         c = self.context(z)  # (B, R, Q, V H)
         outputs = []
-        for latents, contexts, predictor in self.paths(z, c):
-            latents, contexts = latents.flatten(0, 1), contexts.flatten(0, 1)
+        for path in self.paths(z, c):
+            latents, contexts = path.z.flatten(0, 1), path.c.flatten(0, 1)
             n_sequences, n_steps = latents.shape[:2]
-            lengths = torch.full((n_sequences,), n_steps)
-            outputs.append(CPCOutput(latents, contexts, predictor(contexts), lengths))
+            n_latents = torch.full((n_sequences,), n_steps)  # images have no padding
+            predictions = path.predictor(contexts)
+            outputs.append(CPCOutput(latents, contexts, predictions, n_latents))
         return outputs

@@ -1,19 +1,39 @@
 """The InfoNCE loss (van den Oord, Li, Vinyals 2018, eq. 4)."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
+class SharedNegatives(NamedTuple):
+    """Latents that M predictions share as candidates, the positives of some among them.
+
+    Attributes
+    ----------
+    latents : Tensor of shape (..., N, D)
+        The candidates.
+    positive_column : Tensor of shape (..., M), dtype int64, default=None
+        The candidate that each prediction must not see as a negative. The score of its
+        positive replaces the score of this candidate, which leaves N - 1 negatives.
+        None if no candidate is a positive.
+    mask : Tensor of shape (..., N), dtype bool, default=None
+        True for the candidates to use. None uses all.
+    """
+
+    latents: Tensor
+    positive_column: Tensor | None = None
+    mask: Tensor | None = None
+
+
 def candidate_logits(
     predictions: Tensor,
     positives: Tensor,
-    negatives: Tensor,
+    negatives: Tensor | SharedNegatives,
     *,
     temperature: float = 0.1,
     normalize: bool = True,
-    positive_column: Tensor | None = None,
-    negative_mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Score the positive and the shared negatives of every prediction.
 
@@ -27,22 +47,25 @@ def candidate_logits(
     positive_column : Tensor of shape (..., M)
         The column of `logits` that holds the positive.
     """
-    predictions, positives, negatives = (
-        h.float() for h in (predictions, positives, negatives)
+    if isinstance(negatives, Tensor):
+        negatives = SharedNegatives(negatives)
+    latents, positive_column, mask = negatives
+    predictions, positives, latents = (
+        h.float() for h in (predictions, positives, latents)
     )
     if normalize:
-        predictions, positives, negatives = (
-            F.normalize(h, dim=-1) for h in (predictions, positives, negatives)
+        predictions, positives, latents = (
+            F.normalize(h, dim=-1) for h in (predictions, positives, latents)
         )
     predictions = predictions / temperature
     positive = (predictions * positives).sum(-1, keepdim=True)  # (..., M, 1)
-    logits = predictions @ negatives.transpose(-2, -1)  # (..., M, N)
-    if negative_mask is not None:
-        logits = logits.masked_fill(~negative_mask[..., None, :], -torch.inf)
+    logits = predictions @ latents.transpose(-2, -1)  # (..., M, N)
+    if mask is not None:
+        logits = logits.masked_fill(~mask[..., None, :], -torch.inf)
     if positive_column is None:
         positive_column = torch.full_like(positive[..., 0], logits.shape[-1]).long()
         return torch.cat([logits, positive], dim=-1), positive_column
-    # In place: the product's backward does not need its own output, and a copy
+    # In place: the product's backward pass does not need its output, and a copy
     # would double the largest tensor of the whole training step.
     logits.scatter_(-1, positive_column[..., None], positive)
     return logits, positive_column
@@ -51,12 +74,10 @@ def candidate_logits(
 def info_nce(
     predictions: Tensor,
     positives: Tensor,
-    negatives: Tensor,
+    negatives: Tensor | SharedNegatives,
     *,
     temperature: float = 0.1,
     normalize: bool = True,
-    positive_column: Tensor | None = None,
-    negative_mask: Tensor | None = None,
     mask: Tensor | None = None,
     reduction: str = "mean",
 ) -> Tensor:
@@ -78,22 +99,16 @@ def info_nce(
         Predicted latents, ``W_k c_t``.
     positives : Tensor of shape (..., M, D)
         The latent that each prediction should match, ``z_{t+k}``.
-    negatives : Tensor of shape (..., N, D)
-        Latents of other positions, shared by the M predictions.
+    negatives : Tensor of shape (..., N, D) or SharedNegatives
+        Latents of other positions, shared by the M predictions. `SharedNegatives` may
+        hold the positives of some predictions, and latents to leave out.
     temperature : float, default=0.1
         Divides the scores.
     normalize : bool, default=True
         Whether to L2-normalise predictions, positives and negatives, so that
         scores are cosines. False gives the paper's log-bilinear score.
-    positive_column : Tensor of shape (..., M), dtype int64, default=None
-        Where `negatives` may contain the positive of some predictions: the
-        column that each prediction must not see as a negative. Its score is
-        replaced by that of the positive, which leaves N - 1 negatives. None if
-        no negative is a positive.
-    negative_mask : Tensor of shape (..., N), dtype bool, default=None
-        True for the negatives to use; None uses all.
     mask : Tensor of shape (..., M), dtype bool, default=None
-        True for the predictions to use; None uses all.
+        True for the predictions to use. None uses all.
     reduction : {"mean", "sum", "none"}, default="mean"
         "none" returns one value for each prediction, 0 where `mask` is False.
 
@@ -130,8 +145,6 @@ def info_nce(
         negatives,
         temperature=temperature,
         normalize=normalize,
-        positive_column=positive_column,
-        negative_mask=negative_mask,
     )
     loss = cross_entropy(logits, positive_column)
     if mask is not None:

@@ -1,4 +1,4 @@
-"""Initial weights from a generator of their own.
+"""Initial weights from a generator that the caller passes.
 
 `reset_parameters` of torch's layers draws from the global generator only, which
 a library must not touch.
@@ -6,49 +6,49 @@ a library must not touch.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-# Smaller than torch's 1: rare tokens see few updates, which have to move them far.
+Module = TypeVar("Module", bound=nn.Module)
+
+# Smaller than torch's 1: few updates reach a rare token, and they must move it far.
 EMBEDDING_STD = 0.3
 
 
 def build(
-    make: Callable[..., nn.Module],
+    make: Callable[..., Module],
     generator: torch.Generator | None = None,
     arguments: Sequence[Any] = (),
-) -> nn.Module:
-    """Make a module whose weights are drawn from `generator` alone.
-
-    If `make` is a class, the module keeps its `arguments`, numbers and strings, so
-    that a file can say how to make it again.
-    """
+) -> Module:
+    """Make a module and draw its weights from `generator` alone."""
     module = outline(make, arguments)
     module.to_empty(device="cpu")
     initialize(module, generator)
     return module
 
 
-def outline(make: Callable[..., nn.Module], arguments: Sequence[Any]) -> nn.Module:
+def outline(make: Callable[..., Module], arguments: Sequence[Any]) -> Module:
     """Make a module on the meta device: shapes without memory.
 
-    Its constructor draws no random numbers there: the global generator is not
-    touched, not even by fits in parallel threads.
+    Its constructor draws no random numbers there, so that it does not touch the global
+    generator, not even where several threads fit at once.
     """
     with torch.device("meta"):
-        module = make(*arguments)
-    if make is type(module):
-        module.arguments = tuple(arguments)  # type: ignore[assignment]
-    return module
+        return make(*arguments)
 
 
 def initialize(module: nn.Module, generator: torch.Generator | None) -> None:
     """Draw all weights of `module` from `generator`, in a fixed order.
 
-    The distributions are torch's own, uniform within one over the square root of the
-    fan-in, but for embeddings; normalisations start as the identity.
+    Weights and biases are uniform within one over the square root of the fan-in, as in
+    torch. Embeddings are normal. Normalisations start as the identity.
+
+    Raises
+    ------
+    TypeError
+        If a layer with weights is of a kind that this function does not know.
     """
 
     def uniform(weight: torch.Tensor, fan_in: int) -> None:
@@ -71,4 +71,7 @@ def initialize(module: nn.Module, generator: torch.Generator | None) -> None:
                 nn.init.ones_(layer.weight)
                 nn.init.zeros_(layer.bias)
             case _ if next(layer.parameters(recurse=False), None) is not None:
-                raise TypeError(f"initialize does not know {type(layer).__name__}.")
+                raise TypeError(
+                    f"initialize does not know {type(layer).__name__}. Build the "
+                    "module yourself and pass it as an instance."
+                )

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .fused import fused_info_nce
-from .negatives import WITHOUT_POSITIVE, positive_columns, sample_candidates
+from .fused import Pairs, fused_info_nce
+from .model import CPCOutput
+from .negatives import NEGATIVES, Origin, positive_columns, sample_candidates
+from .registry import register
 
 
 class LossOutput(NamedTuple):
@@ -17,10 +19,10 @@ class LossOutput(NamedTuple):
     Attributes
     ----------
     loss : Tensor, scalar
-        InfoNCE in nats, the mean over all valid pairs of anchor and step; with
-        predictions of some samples only, their share of it.
+        InfoNCE in nats: the mean over all valid pairs of anchor and step, or the share
+        of it that the given predictions have.
     accuracy : Tensor of shape (K,)
-        Fraction of anchors whose positive has the highest score, by step; NaN for
+        Fraction of anchors with the highest score for their positive, by step; NaN for
         a step without pairs. Likewise a share.
     n_pairs : Tensor of shape (K,)
         Number of anchors that have a positive, by step.
@@ -35,7 +37,7 @@ class LossOutput(NamedTuple):
 
 
 def mean_output(outputs: Sequence[LossOutput]) -> LossOutput:
-    """Return what several tasks give together: means over all of their pairs.
+    """Return the means over the pairs of several outputs.
 
     Parameters
     ----------
@@ -58,6 +60,7 @@ def mean_output(outputs: Sequence[LossOutput]) -> LossOutput:
     )
 
 
+@register
 class CPCLoss(nn.Module):
     """InfoNCE between predictions and latents of a batch, with drawn negatives.
 
@@ -66,7 +69,7 @@ class CPCLoss(nn.Module):
     n_negatives : int or "all", default=128
         Negatives for each anchor; fewer if the batch has fewer.
     negatives : str, default="batch"
-        Where they come from: a key of `sklearn_cpc.nn.negatives.POOLS`.
+        Where they come from: a key of `sklearn_cpc.nn.negatives.NEGATIVES`.
     skip_steps : int, default=0
         The first predicted latent is the one ``skip_steps + 1`` after the anchor.
     temperature : float, default=0.1
@@ -74,7 +77,7 @@ class CPCLoss(nn.Module):
     normalize : bool, default=True
         Whether scores are cosines.
     generator : torch.Generator, default=None
-        Source of the draws, on the CPU. None uses torch's global one.
+        Draws the negatives, on the CPU. None is torch's global one.
 
     Examples
     --------
@@ -105,64 +108,63 @@ class CPCLoss(nn.Module):
         self.generator = generator
 
     def forward(
-        self,
-        z: Tensor,
-        c: Tensor,
-        predictions: Tensor,
-        lengths: Tensor,
-        sequences: Tensor | None = None,
-        groups: Tensor | None = None,
-        first: int = 0,
+        self, *outputs: CPCOutput, origin: Origin | None = None, first: int = 0
     ) -> LossOutput:
         """Compare every prediction with its latent and with the negatives.
 
         Parameters
         ----------
-        z : Tensor of shape (B, T', D)
-            Latents.
-        c : Tensor of shape (B, T', H)
-            Contexts; unused, so that a model's output can be passed on whole.
-        predictions : Tensor of shape (B, T', K, D)
-            Predicted latents; of fewer samples where other processes have the rest.
-        lengths : Tensor of shape (B,)
-            Number of valid latents of each sample. On a GPU, pass it on the
-            CPU: the draws are made there.
-        sequences : Tensor of shape (B,), default=None
-            Number of the sequence that each sample is a window of, if several may
-            be of the same one.
-        groups : Tensor of shape (B,), default=None
-            Group of each sample, for the strategies that use it.
+        *outputs : CPCOutput
+            What a model returns: an output for each direction. The contexts are not
+            used. The latents may belong to the whole batch, and the predictions to some
+            of its samples. On a GPU, `lengths` should be on the CPU, where the
+            negatives are drawn.
+        origin : Origin, default=None
+            Sequence and group of each sample of the whole batch. None takes each sample
+            for a sequence and puts all into one group.
         first : int, default=0
-            Sample of the first of the predictions.
+            The sample that the predictions start with.
 
         Returns
         -------
         LossOutput
+            Means over the pairs of all directions.
         """
+        return mean_output([self._compare(output, origin, first) for output in outputs])
+
+    def _compare(
+        self, output: CPCOutput, origin: Origin | None, first: int
+    ) -> LossOutput:
+        """Compare the predictions of one direction."""
+        z, _, predictions, lengths = output
         _, n_steps, n_ahead, size = predictions.shape
+        if origin is not None:
+            # An image has as many sequences as the turned grid has columns.
+            n_sequences = len(z) // len(origin.sequences)
+            origin = Origin(*(label.repeat_interleave(n_sequences) for label in origin))
+            first *= n_sequences
         positive, valid = positive_positions(lengths, n_steps, n_ahead, self.skip_steps)
-        candidates = sample_candidates(
+        position, mask = sample_candidates(
             lengths.cpu(),
             n_steps,
             strategy=self.negatives,
             n_negatives=self.n_negatives,
-            sequences=None if sequences is None else sequences.cpu(),
-            groups=None if groups is None else groups.cpu(),
+            origin=origin,
             generator=self.generator,
         )
-        index = candidates.position.to(z.device, non_blocking=True)  # (G, N)
-        mask = candidates.mask
+        index = position.to(z.device, non_blocking=True)  # (G, N)
         n_groups = len(index)
         chance = math.log(index.shape[1])
         if mask is not None:
-            # The spare column is the positive's; the others have it among them.
-            n_candidates = mask.sum(1) + (self.negatives in WITHOUT_POSITIVE)  # (G,)
+            # The positive takes the spare column, or is one of the candidates.
+            spare = not NEGATIVES[self.negatives].may_hold_positive
+            n_candidates = mask.sum(1) + spare  # (G,)
             usable = n_candidates > 1  # a sample may be alone in its group
             valid = valid & usable.repeat_interleave(len(z) // n_groups)[:, None, None]
             chance = float(n_candidates[usable].log().mean()) if usable.any() else 0.0
             mask = mask.to(z.device, non_blocking=True)
         n_pairs = valid.sum((0, 1))  # (K,)
-        # Everything is drawn and counted for the whole batch; from here on, b of B.
+        # Negatives and counts cover the whole batch. Below: the given predictions only.
         here = slice(first, first + len(predictions))
         positive, valid = positive[here], valid[here]
         if n_groups > 1:
@@ -171,35 +173,31 @@ class CPCLoss(nn.Module):
         n_groups = len(index)
         weight = (valid / n_pairs.sum().clamp(min=1)).view(n_groups, -1)  # (G, M)
         positive = positive.reshape(n_groups, -1)  # (G, M)
-        pairs = predictions.float().view(n_groups, -1, size)  # (G, M, D)
+        predicted = predictions.float().view(n_groups, -1, size)  # (G, M, D)
         used = torch.arange(positive.shape[1])
         if n_groups == 1 and 2 * valid.sum() < valid.numel():  # mostly padding
             used = valid.flatten().nonzero()[:, 0]  # (M',)
             positive, weight = positive[:, used], weight[:, used]
-            pairs = pairs[:, used.to(z.device, non_blocking=True)]
+            predicted = predicted[:, used.to(z.device, non_blocking=True)]
         positive, weight = positive.to(z.device), weight.to(z.device)
         with torch.autocast(z.device.type, enabled=False):
             latents = z.float().flatten(0, 1)  # (B T', D)
             scale = torch.tensor(1 / self.temperature)
             if self.normalize:  # both in one pass
                 scale = scale / latents.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+            column = positive_columns(positive, index, len(latents))
             loss, correct = fused_info_nce(
-                pairs,
+                predicted,
                 latents * scale,
-                positive,
-                index,
-                positive_columns(positive, index, len(latents)),
-                mask,
-                weight,
+                Pairs(positive, index, column, mask, weight),
                 self.normalize,
             )
-        # Pair i of a group is of the step ahead i modulo K.
+        # Pair i of a group belongs to the step ahead i modulo K.
         right = correct & (weight > 0)  # (G, M')
         step = (used % n_ahead).to(z.device).expand_as(right)
         n_right = torch.bincount(step[right], minlength=n_ahead)  # (K,)
         n_pairs = n_pairs.to(z.device)
-        accuracy = n_right / n_pairs
-        return LossOutput(loss, accuracy, n_pairs, chance)
+        return LossOutput(loss, n_right / n_pairs, n_pairs, chance)
 
 
 def positive_positions(

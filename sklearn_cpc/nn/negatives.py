@@ -1,21 +1,130 @@
-"""Negatives: which latents of a batch each prediction is compared with.
+"""Negatives: the latents of a batch that each prediction is compared with.
 
-A strategy says which positions belong to the pool of each sample, from the row that
-each position is in; a sample may be one of several windows of a sequence. The draw is
-the same for all. Positions index the latents of a batch flattened to
-``(B * T', D)``, so that nothing is copied before the one gather of candidates.
+A strategy says which positions may serve as negatives for each sample. The draw itself
+is the same for all strategies. Positions index the latents of a batch flattened to
+``(B * T', D)``, so that only the candidates are gathered.
 
-To add one: write a function that returns a pool and name it in `POOLS`.
+To add one: write a class and name it in `NEGATIVES`.
 """
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
+class Origin(NamedTuple):
+    """Where the samples of a batch come from; both tensors are on the CPU.
+
+    Attributes
+    ----------
+    sequences : Tensor of shape (B,)
+        Number of the sequence that each sample is a window of.
+    groups : Tensor of shape (B,)
+        Group of each sample, such as its speaker.
+    """
+
+    sequences: Tensor
+    groups: Tensor
+
+    @classmethod
+    def separate(cls, n_samples: int) -> "Origin":
+        """Return samples of different sequences in one group."""
+        return cls(torch.arange(n_samples), torch.zeros(n_samples, dtype=torch.int64))
+
+
+class Negatives(ABC):
+    """A strategy: the pool of positions from which each sample draws its negatives.
+
+    Attributes
+    ----------
+    needs_groups : bool
+        Whether the user has to pass groups.
+    may_hold_positive : bool
+        Whether a pool holds positions of the sample's own sequence, the positives among
+        them.
+    """
+
+    needs_groups = False
+    may_hold_positive = True
+
+    @abstractmethod
+    def pool(self, row: Tensor, origin: Origin) -> Tensor:
+        """Return the pool of each sample.
+
+        Parameters
+        ----------
+        row : Tensor of shape (P,)
+            The sample that each valid position belongs to.
+        origin : Origin
+            Sequence and group of each sample.
+
+        Returns
+        -------
+        Tensor of shape (B, P) or (1, P), dtype bool
+            True where a position belongs to the pool of a sample, or of all samples.
+        """
+
+
+class AnyPosition(Negatives):
+    """Any other position of the batch."""
+
+    def pool(self, row: Tensor, origin: Origin) -> Tensor:
+        return torch.ones(1, len(row), dtype=torch.bool)
+
+
+class OtherSequences(Negatives):
+    """Positions of other sequences."""
+
+    may_hold_positive = False
+
+    def pool(self, row: Tensor, origin: Origin) -> Tensor:
+        return ~_same(origin.sequences, row)
+
+
+class SameSequence(Negatives):
+    """Other positions of the same sequence."""
+
+    def pool(self, row: Tensor, origin: Origin) -> Tensor:
+        return _same(origin.sequences, row)
+
+
+class SameGroup(Negatives):
+    """Other positions of sequences of the same group."""
+
+    needs_groups = True
+
+    def pool(self, row: Tensor, origin: Origin) -> Tensor:
+        return _same(origin.groups, row)
+
+
+class SameGroupOtherSequences(Negatives):
+    """Positions of other sequences of the same group."""
+
+    needs_groups = True
+    may_hold_positive = False
+
+    def pool(self, row: Tensor, origin: Origin) -> Tensor:
+        return _same(origin.groups, row) & ~_same(origin.sequences, row)
+
+
+def _same(label: Tensor, row: Tensor) -> Tensor:
+    """Return where a position has the label of a sample, (B, P)."""
+    return label[row] == label[:, None]
+
+
+NEGATIVES: dict[str, Negatives] = {
+    "batch": AnyPosition(),
+    "other_sequences": OtherSequences(),
+    "same_sequence": SameSequence(),
+    "same_group": SameGroup(),
+    "same_group_other_sequences": SameGroupOtherSequences(),
+}
+
+
 class Candidates(NamedTuple):
-    """Positions drawn for G groups of anchors: the whole batch or one sample each.
+    """Positions drawn for G groups of anchors: one for the batch or one a sample.
 
     Attributes
     ----------
@@ -31,60 +140,20 @@ class Candidates(NamedTuple):
     mask: Tensor | None
 
 
-def any_position(row: Tensor, sequences: Tensor, groups: Tensor) -> Tensor:
-    """Any other position of the batch."""
-    return torch.ones(1, len(row), dtype=torch.bool)
-
-
-def other_sequences(row: Tensor, sequences: Tensor, groups: Tensor) -> Tensor:
-    """Positions of the other sequences."""
-    return ~same_sequence(row, sequences, groups)
-
-
-def same_sequence(row: Tensor, sequences: Tensor, groups: Tensor) -> Tensor:
-    """Other positions of the same sequence."""
-    return sequences[row] == sequences[:, None]
-
-
-def same_group(row: Tensor, sequences: Tensor, groups: Tensor) -> Tensor:
-    """Other positions of sequences of the same group, such as one speaker."""
-    return groups[row] == groups[:, None]
-
-
-def same_group_other_sequences(
-    row: Tensor, sequences: Tensor, groups: Tensor
-) -> Tensor:
-    """Positions of the other sequences of the same group."""
-    same = same_group(row, sequences, groups)
-    return same & other_sequences(row, sequences, groups)
-
-
-POOLS = {
-    "batch": any_position,
-    "other_sequences": other_sequences,
-    "same_sequence": same_sequence,
-    "same_group": same_group,
-    "same_group_other_sequences": same_group_other_sequences,
-}
-WITHOUT_POSITIVE = frozenset({"other_sequences", "same_group_other_sequences"})
-
-
 def sample_candidates(
     lengths: Tensor,
     n_steps: int,
     *,
     strategy: str = "batch",
     n_negatives: int | str = 128,
-    sequences: Tensor | None = None,
-    groups: Tensor | None = None,
+    origin: Origin | None = None,
     generator: torch.Generator | None = None,
 ) -> Candidates:
     """Draw the candidates of one batch, uniformly and without replacement.
 
-    Padding is never drawn. The positive of an anchor may be among the
-    candidates (for strategies that include its own sequence): it is the loss
-    that replaces it, see `positive_columns`. One more candidate than
-    `n_negatives` is therefore drawn.
+    Padding is never drawn. With strategies that include a sample's own sequence, the
+    positive of an anchor may be among the candidates; the loss replaces it, see
+    `positive_columns`. Therefore one candidate more than `n_negatives` is drawn.
 
     Parameters
     ----------
@@ -93,14 +162,12 @@ def sample_candidates(
     n_steps : int
         Number of latents of a padded sample, T'.
     strategy : str, default="batch"
-        A key of `POOLS`.
+        A key of `NEGATIVES`.
     n_negatives : int or "all", default=128
         Negatives for each anchor; fewer if the pool is smaller.
-    sequences : Tensor of shape (B,), default=None
-        Number of the sequence that each sample is a window of, on the CPU. None
-        takes each sample for a sequence.
-    groups : Tensor of shape (B,), default=None
-        Group of each sample, on the CPU. None puts all into one group.
+    origin : Origin, default=None
+        Sequence and group of each sample. None takes each sample for a sequence and
+        puts all into one group.
     generator : torch.Generator, default=None
         Source of randomness, on the CPU. None uses torch's global one.
 
@@ -110,15 +177,13 @@ def sample_candidates(
     """
     valid = torch.arange(n_steps) < lengths[:, None]  # (B, T')
     position = valid.flatten().nonzero()[:, 0]  # (P,)
-    if sequences is None:
-        sequences = torch.arange(len(lengths))
-    if groups is None:
-        groups = torch.zeros_like(lengths)
-    pool = POOLS[strategy](position // n_steps, sequences, groups)  # (G, P)
+    negatives = NEGATIVES[strategy]
+    origin = origin or Origin.separate(len(lengths))
+    pool = negatives.pool(position // n_steps, origin)  # (G, P)
     pool_size = pool.sum(1)
     n_drawn = int(pool_size.max())
     if n_negatives != "all":
-        n_drawn = min(n_drawn, int(n_negatives) + (strategy not in WITHOUT_POSITIVE))
+        n_drawn = min(n_drawn, int(n_negatives) + negatives.may_hold_positive)
     if len(pool) == 1:
         drawn = torch.randperm(len(position), generator=generator)[None, :n_drawn]
     else:
@@ -126,7 +191,7 @@ def sample_candidates(
         drawn = keys.topk(n_drawn).indices
     index = position[drawn]  # (G, N)
     mask = torch.arange(n_drawn) < pool_size[:, None]
-    if strategy in WITHOUT_POSITIVE:
+    if not negatives.may_hold_positive:
         index = torch.nn.functional.pad(index, (0, 1))
         mask = torch.nn.functional.pad(mask, (0, 1))
     return Candidates(index, None if mask.all() else mask)

@@ -1,111 +1,157 @@
 """Pooling: one vector for a sequence from the features of its valid steps.
 
-To add one: write the function and give it a name in `POOLINGS`, and in `MERGES` how
-the values of two parts of a sequence become that of both.
+To add one: write a class and name it in `POOLINGS`.
 """
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+# What a pooling keeps of the steps so far, its value first; shapes (B, D).
+Pooled: TypeAlias = tuple[Tensor, ...]
 
-def mean(h: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the steps."""
-    # As a matrix product, a third of the time of a masked sum.
+
+class Pooling(ABC):
+    """A statistic over the valid steps that can be merged from parts of a sequence.
+
+    The call is ``(h, mask) -> (B, D)``, with `h` of shape (B, T, D) and a boolean mask
+    of shape (B, T, 1).
+    """
+
+    @abstractmethod
+    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+        """Return the value over all valid steps."""
+
+    def start(self, h: Tensor, mask: Tensor) -> Pooled:
+        """Return what `merge` needs to know of a part, the value first."""
+        return (self(h, mask),)
+
+    @abstractmethod
+    def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
+        """Return what two parts have together.
+
+        Parameters
+        ----------
+        before, part : tuple of Tensor
+            What `start` or `merge` returned for each of them, in their order in time.
+        share : Tensor of shape (B, 1)
+            The second part's share of the steps.
+
+        Returns
+        -------
+        tuple of Tensor
+        """
+
+
+def masked_mean(h: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean over the valid steps, (B, T, D) -> (B, D)."""
+    # A matrix product takes a third of the time of a masked sum.
     weight = mask.to(h.dtype) / mask.sum(1, keepdim=True)  # (B, T, 1)
     with torch.autocast(h.device.type, enabled=False):
         return (weight.transpose(1, 2) @ h)[:, 0]
 
 
-def maximum(h: Tensor, mask: Tensor) -> Tensor:
+def merged_mean(before: Tensor, part: Tensor, share: Tensor) -> Tensor:
+    """Return the mean of both parts."""
+    return before + (part - before) * share
+
+
+class Mean(Pooling):
+    """Mean over the steps."""
+
+    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+        return masked_mean(h, mask)
+
+    def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
+        return (merged_mean(before[0], part[0], share),)
+
+
+class Max(Pooling):
     """Largest value of each feature."""
-    return h.masked_fill(~mask, -torch.inf).amax(1)
+
+    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+        return h.masked_fill(~mask, -torch.inf).amax(1)
+
+    def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
+        return (torch.maximum(before[0], part[0]),)
 
 
-def minimum(h: Tensor, mask: Tensor) -> Tensor:
+class Min(Pooling):
     """Smallest value of each feature."""
-    return h.masked_fill(~mask, torch.inf).amin(1)
+
+    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+        return h.masked_fill(~mask, torch.inf).amin(1)
+
+    def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
+        return (torch.minimum(before[0], part[0]),)
 
 
-def std(h: Tensor, mask: Tensor) -> Tensor:
-    """Deviation over the steps, 0 for a single one."""
-    variance = mean((h - mean(h, mask)[:, None]).square(), mask)
-    # The square root has no gradient at 0, where a feature is constant; 0 will do.
-    varies = variance != 0
-    return torch.where(varies, variance, 1).sqrt() * varies
+class Std(Pooling):
+    """Standard deviation over the steps, 0 for a single step."""
+
+    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+        variance = masked_mean((h - masked_mean(h, mask)[:, None]).square(), mask)
+        # The square root has no gradient at 0, where a feature is constant: use 0.
+        varies = variance != 0
+        return torch.where(varies, variance, 1).sqrt() * varies
+
+    def start(self, h: Tensor, mask: Tensor) -> Pooled:
+        return self(h, mask), masked_mean(h, mask)
+
+    def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
+        # Chan, Golub, LeVeque (1979)
+        (std, mean), (part_std, part_mean) = before, part
+        between = (part_mean - mean).square() * share * (1 - share)
+        within = std.square() * (1 - share) + part_std.square() * share
+        return (within + between).sqrt(), merged_mean(mean, part_mean, share)
 
 
-def ppv(h: Tensor, mask: Tensor) -> Tensor:
+class PPV(Pooling):
     """Proportion of positive values."""
-    return ((h > 0) & mask).sum(1) / mask.sum(1)
+
+    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+        return ((h > 0) & mask).sum(1) / mask.sum(1)
+
+    def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
+        return (merged_mean(before[0], part[0], share),)
 
 
-def last(h: Tensor, mask: Tensor) -> Tensor:
+class Last(Pooling):
     """Features of the last valid step."""
-    index = (mask.sum(1, keepdim=True) - 1).clamp(min=0)  # (B, 1, 1)
-    return h.gather(1, index.expand(-1, -1, h.shape[-1]))[:, 0]
+
+    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+        index = (mask.sum(1, keepdim=True) - 1).clamp(min=0)  # (B, 1, 1)
+        return h.gather(1, index.expand(-1, -1, h.shape[-1]))[:, 0]
+
+    def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
+        return part
 
 
-# (B, T, D) and a (B, T, 1) mask -> (B, D)
-POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mean": mean,
-    "max": maximum,
-    "min": minimum,
-    "std": std,
-    "ppv": ppv,
-    "last": last,
-}
-
-
-Values = dict[str, Tensor]
-
-
-def merged_mean(before: Values, part: Values, share: Tensor) -> Tensor:
-    """Mean of both; the part has this share of the steps."""
-    return before["mean"] + (part["mean"] - before["mean"]) * share
-
-
-def merged_ppv(before: Values, part: Values, share: Tensor) -> Tensor:
-    """Proportion of positive values of both."""
-    return before["ppv"] + (part["ppv"] - before["ppv"]) * share
-
-
-def merged_std(before: Values, part: Values, share: Tensor) -> Tensor:
-    """Deviation of both (Chan, Golub, LeVeque 1979)."""
-    apart = (part["mean"] - before["mean"]).square()
-    within = before["std"].square() * (1 - share) + part["std"].square() * share
-    return (within + apart * share * (1 - share)).sqrt()
-
-
-# The values of both parts and the share of the second, (B, 1), -> (B, D)
-MERGES: dict[str, Callable[[Values, Values, Tensor], Tensor]] = {
-    "mean": merged_mean,
-    "max": lambda before, part, share: torch.maximum(before["max"], part["max"]),
-    "min": lambda before, part, share: torch.minimum(before["min"], part["min"]),
-    "std": merged_std,
-    "ppv": merged_ppv,
-    "last": lambda before, part, share: part["last"],
+POOLINGS: dict[str, Pooling] = {
+    "mean": Mean(),
+    "max": Max(),
+    "min": Min(),
+    "std": Std(),
+    "ppv": PPV(),
+    "last": Last(),
 }
 
 
 class RunningPooling:
-    """Pooling of sequences that come in parts, of which none is kept.
+    """Pooling of sequences that come in parts; no part is kept.
 
     Parameters
     ----------
     names : sequence of str
         Keys of `POOLINGS`.
-
-    Attributes
-    ----------
-    values : dict
-        From a name to what is pooled so far, ``(B, D)``; the mean is always there.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.names = {"mean": None, **dict.fromkeys(names)}
-        self.values: Values = {}
+        self.names = names
+        self._pooled: dict[str, Pooled] = {}
 
     def push(self, h: Tensor, mask: Tensor) -> None:
         """Add the next steps.
@@ -113,18 +159,24 @@ class RunningPooling:
         Parameters
         ----------
         h : Tensor of shape (B, T, D)
-            The first time, with a valid step of every sequence.
+            The first call must have a valid step of every sequence.
         mask : Tensor of shape (B, T, 1)
             False from where a sequence has ended.
         """
         n_steps = mask.sum(1)  # (B, 1)
-        part = {name: POOLINGS[name](h, mask) for name in self.names}
-        if not self.values:
-            self.n_steps, self.values = n_steps, part
+        part = {name: POOLINGS[name].start(h, mask) for name in self.names}
+        if not self._pooled:
+            self._n_steps, self._pooled = n_steps, part
             return
-        self.n_steps = self.n_steps + n_steps
-        share = n_steps / self.n_steps
-        self.values = {
-            name: torch.where(n_steps > 0, MERGES[name](self.values, part, share), old)
-            for name, old in self.values.items()
-        }
+        self._n_steps = self._n_steps + n_steps
+        share = n_steps / self._n_steps
+        for name, before in self._pooled.items():
+            merged = POOLINGS[name].merge(before, part[name], share)
+            self._pooled[name] = tuple(
+                torch.where(n_steps > 0, new, old)
+                for new, old in zip(merged, before, strict=True)
+            )
+
+    def value(self, name: str) -> Tensor:
+        """Return the statistic over all steps so far, ``(B, D)``."""
+        return self._pooled[name][0]

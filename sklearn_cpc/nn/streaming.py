@@ -1,20 +1,25 @@
-"""Features of sequences that go on: state in, state out, nothing computed twice."""
+"""Features of sequences that come in pieces: nothing is computed twice."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
 
-from .features import PooledFeatures, StepFeatures
+from .causal import CausalModule, State
+from .encoders import class_name
+from .features import Layer, PooledFeatures, StepFeatures, name_layers
 from .masks import latent_lengths, step_mask
-from .model import CPC
+from .model import Model
 from .pooling import RunningPooling
 
 
-def can_advance(model: CPC) -> bool:
-    """Return whether all parts of a model can go on from where they were."""
-    return all(hasattr(part, "advance") for part in (model.encoder, model.context))
+def can_advance(model: Model) -> bool:
+    """Return whether encoder and context process sequences piece by piece."""
+    return all(
+        isinstance(part, CausalModule) and part.can_advance
+        for part in (model.encoder, model.context)
+    )
 
 
 class LayerStream:
@@ -22,8 +27,8 @@ class LayerStream:
 
     Parameters
     ----------
-    model : CPC
-        Its encoder and its context have a method `advance`, as those of this package.
+    model : Model
+        Its encoder and its context can advance; see `CausalModule`.
     features : {"context", "latent", "both", "all"}
         Which activations.
 
@@ -33,17 +38,17 @@ class LayerStream:
         Input steps so far.
     """
 
-    def __init__(self, model: CPC, features: str) -> None:
+    def __init__(self, model: Model, features: str) -> None:
         self.model, self.features = model, features
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew."""
-        self._encoder_state: Any = None
-        self._context_state: Any = None
+        """Start new sequences."""
+        self._encoder_state: State = None
+        self._context_state: State = None
         self.n_steps = 0
 
-    def push(self, x: Tensor) -> dict[str, tuple[Tensor, int]]:
+    def push(self, x: Tensor) -> dict[str, Layer]:
         """Return the steps of each layer that the next input steps complete.
 
         Parameters
@@ -53,25 +58,23 @@ class LayerStream:
 
         Returns
         -------
-        dict
-            As of `named_layers`. A layer with one step for n input steps gives it as
-            soon as the first of them has come; without a new latent, no context.
+        dict of str to Layer
+            As `named_layers`. A layer with one step for n input steps returns it with
+            the first of them. Without a new latent, there is no context.
         """
-        model: Any = self.model
-        layers, self._encoder_state = model.encoder.advance(x, self._encoder_state)
-        self.n_steps += x.shape[1]
-        *hidden, z = layers
-        named = {}
+        encoder, context = self.model.encoder, cast(CausalModule, self.model.context)
         if self.features == "all":
-            factors = model.encoder.layer_downsamplings
-            for i, h in enumerate(hidden):
-                named[f"layer{i + 1}"] = (h, factors[i])
-        if self.features != "context":
-            named["latent"] = (z, model.downsampling)
-        if self.features != "latent" and z.shape[1]:
-            c, self._context_state = model.context.advance(z, self._context_state)
-            named["context"] = (c, model.downsampling)
-        return named
+            outputs, self._encoder_state = encoder.advance_layers(
+                x, self._encoder_state
+            )
+        else:
+            z, self._encoder_state = encoder.advance(x, self._encoder_state)
+            outputs = [z]
+        self.n_steps += x.shape[1]
+        c = None
+        if self.features != "latent" and outputs[-1].shape[1]:
+            c, self._context_state = context.advance(outputs[-1], self._context_state)
+        return name_layers(self.model, outputs, c, self.features)
 
 
 class FeatureStream(LayerStream):
@@ -79,8 +82,7 @@ class FeatureStream(LayerStream):
 
     Parameters
     ----------
-    model : CPC
-        Its encoder and its context have a method `advance`, as those of this package.
+    model : Model
     features : {"context", "latent", "both", "all"}
         Which activations.
     n_channels : int
@@ -89,17 +91,18 @@ class FeatureStream(LayerStream):
     Raises
     ------
     ValueError
-        If a part of the model has no `advance`.
+        If a part of the model cannot advance.
     """
 
-    def __init__(self, model: CPC, features: str, n_channels: int) -> None:
+    def __init__(self, model: Model, features: str, n_channels: int) -> None:
         for role in ("encoder", "context"):
             part = getattr(model, role)
-            if not hasattr(part, "advance"):
+            if not (isinstance(part, CausalModule) and part.can_advance):
+                kind = "Encoder" if role == "encoder" else "Context"
                 raise ValueError(
-                    f"{role}={type(part).__name__} cannot go on from where it was. "
-                    "Give it a method advance(x, state) that returns its output and "
-                    "the state for the next call, like those of sklearn_cpc.nn."
+                    f"{role}={class_name(part)} cannot process sequences piece by "
+                    f"piece. Make it a subclass of sklearn_cpc.nn.{kind} with a method "
+                    "advance(x, state) -> (output, state)."
                 )
         super().__init__(model, features)
         device = next(model.parameters()).device
@@ -108,7 +111,7 @@ class FeatureStream(LayerStream):
             self.n_features = StepFeatures(model, features)(x).shape[-1]
 
     @torch.inference_mode()
-    def push(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def push_steps(self, x: Tensor) -> Tensor:
         """Return the features of the latents that the next steps complete.
 
         Parameters
@@ -119,54 +122,54 @@ class FeatureStream(LayerStream):
         Returns
         -------
         Tensor of shape (B, T', n_features)
-            Of the latents at the input steps j * downsampling that have now come.
+            Features of the latents at the new input steps j * downsampling.
         """
         n_before = self.n_steps
-        layers = super().push(x)
+        layers = self.push(x)
         downsampling = self.model.downsampling
         if -(-n_before // downsampling) == -(-self.n_steps // downsampling):
             return x.new_zeros(len(x), 0, self.n_features)
         chosen = []
         for h, factor in layers.values():
-            # Of the steps of a layer, those at the input steps of the latents.
+            # The steps of a layer that are aligned with latents.
             every = downsampling // factor
             n_done = -(-n_before // factor)
             chosen.append(h[:, -n_done % every :: every].float())
         return torch.cat(chosen, dim=-1)
 
 
-# Pieces of sequences: their next steps, (B, T, C), and how many of them are valid,
-# (B,), 0 where a sequence has ended.
-Pieces = Iterable[tuple[Tensor, Tensor]]
+# The next steps of sequences, (B, T, C), and how many of them are valid, (B,): 0 where
+# a sequence has ended.
+Pieces: TypeAlias = Iterable[tuple[Tensor, Tensor]]
 
 
 def pooled_pieces(extract: PooledFeatures, pieces: Pieces) -> Tensor:
-    """Return what `extract` gives of the whole, ``(B, n_features)``."""
+    """Return what `extract` returns for the whole, ``(B, n_features)``."""
     stream = LayerStream(extract.model, extract.features)
     pools: dict[str, RunningPooling] = {}
     for x, lengths in pieces:
         start = stream.n_steps
-        for layer, (h, factor) in stream.push(x).items():
+        for name, (h, factor) in stream.push(x).items():
             n_valid = latent_lengths(start + lengths, factor) - -(-start // factor)
             if h.shape[1]:
-                pool = pools.setdefault(layer, RunningPooling(extract.pooling))
+                pool = pools.setdefault(name, RunningPooling(extract.pooling))
                 pool.push(h.float(), step_mask(n_valid, h.shape[1])[..., None])
     return torch.cat(
-        [pool.values[name] for pool in pools.values() for name in extract.pooling], 1
+        [pool.value(name) for pool in pools.values() for name in extract.pooling], 1
     )
 
 
 def step_pieces(extract: StepFeatures, pieces: Pieces) -> Tensor:
-    """Return what `extract` gives of the whole, ``(B, T', n_features)``."""
+    """Return what `extract` returns for the whole, ``(B, T', n_features)``."""
     stream: FeatureStream | None = None
     parts = []
     for x, _ in pieces:
         stream = stream or FeatureStream(extract.model, extract.features, x.shape[-1])
-        parts.append(stream.push(x))
+        parts.append(stream.push_steps(x))
     return torch.cat(parts, 1)
 
 
-def encoded_pieces(model: CPC, pieces: Pieces) -> tuple[Tensor, Tensor, Tensor]:
+def encoded_pieces(model: Model, pieces: Pieces) -> tuple[Tensor, Tensor, Tensor]:
     """Return latents, contexts, ``(B, T', ...)`` each, and lengths of the whole."""
     stream = LayerStream(model, "both")
     parts, lengths = [], []
@@ -174,7 +177,7 @@ def encoded_pieces(model: CPC, pieces: Pieces) -> tuple[Tensor, Tensor, Tensor]:
         parts.append(stream.push(x))
         lengths.append(n_valid)
     z, c = (
-        torch.cat([part[layer][0] for part in parts if layer in part], 1)
+        torch.cat([part[layer].values for part in parts if layer in part], 1)
         for layer in ("latent", "context")
     )
     return z, c, torch.stack(lengths).sum(0)

@@ -1,51 +1,74 @@
-"""Batches: which windows of which sequences one update sees."""
+"""Batches: the windows of sequences that one update sees."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-# The larger, the more padding, and the more lengths that meet in a batch.
+from ..nn.distributed import Ranks
+from ..nn.negatives import Origin
+from .groups import TrainingData
+
+# A larger factor mixes more lengths in a batch and adds more padding.
 MIXING = 1.5
 
+# (x, rng) -> x of the same shape: random variation of a training batch.
+Augmentation: TypeAlias = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-class Source(Protocol):
-    """Anything that gives padded windows of its sequences."""
+
+class Batch(NamedTuple):
+    """Windows of sequences, and where they come from.
+
+    Attributes
+    ----------
+    x : Tensor of shape (B, T, ...)
+        Padded windows.
+    lengths : Tensor of shape (B,)
+        Steps of each window.
+    sequences : Tensor of shape (B,)
+        Number of the sequence that each window belongs to.
+    groups : Tensor of shape (B,)
+        Group of this sequence.
+    """
+
+    x: Tensor
+    lengths: Tensor
+    sequences: Tensor
+    groups: Tensor
 
     @property
-    def lengths(self) -> np.ndarray:
-        """Number of steps of each sequence, ``(n,)``."""
+    def origin(self) -> Origin:
+        """Sequence and group of each window, for the loss."""
+        return Origin(self.sequences, self.groups)
 
-    def batch(
-        self,
-        rows: np.ndarray,
-        starts: np.ndarray | None = None,
-        size: int | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return float32 values ``(B, T, C)`` and the lengths ``(B,)``."""
+    def split(self, n_parts: int) -> Iterator["Batch"]:
+        """Yield parts of about equal sizes."""
+        for part in zip(*(t.tensor_split(n_parts) for t in self), strict=True):
+            yield Batch(*part)
 
 
 class RandomCrops:
-    """Batches of random windows; every pass over it is an epoch in a new order.
+    """Batches of random windows. Every pass over it is an epoch in a new order.
 
     A sequence longer than `crop_length` gives as many windows an epoch as fit into
-    it side by side, at random places. They never overlap, or a step could be its
-    own negative. The batches of an epoch differ by at most one window in size.
+    it side by side, at random places. They never overlap, because a step could become
+    its own negative. The batches of an epoch differ by at most one window in size.
 
-    Where padding to the longest would more than double the steps, a batch has windows
-    of similar lengths: they are sorted by their lengths times a random factor of up to
-    `MIXING`, which brings others together in every epoch. The order of the batches is
-    random. Windows too short to predict anything in are spread over all batches.
+    If padding to the longest window would more than double the steps, a batch gets
+    windows of similar lengths. They are sorted by their lengths times a random factor
+    of up to `MIXING`, so that every epoch combines other windows. The order of the
+    batches is random. Windows too short to predict anything in are spread over all
+    batches.
 
-    Several processes that train together share each batch: all of them know the
-    whole order, and each reads its own windows only.
+    Several processes that train together share each batch. Each of them knows the
+    whole order and reads its own windows only.
 
     Parameters
     ----------
-    source : Source
-        Where the values come from.
+    data : TrainingData
+        Sequences and groups.
     batch_size : int
         Largest number of windows in a batch.
     crop_length : int
@@ -53,66 +76,61 @@ class RandomCrops:
     predictable : int, default=1
         Steps of the shortest window in which there is something to predict.
     rng : numpy.random.Generator
-        Source of randomness; advanced by every epoch.
-    groups : ndarray of shape (n,), default=None
-        Integer group of each sequence. Number and group of the sequence of each
-        window go along with a batch, ``(B, 2)``.
-    rank, n_ranks : int, default=0 and 1
-        Number of this process, and of all that share the batches.
+        Source of randomness. Every epoch advances it.
+    ranks : Ranks, default=Ranks()
+        The processes that share the batches.
     augment : callable, default=None
-        ``(x, rng) -> x`` of the same shape: what is varied at random in training.
+        ``(x, rng) -> x`` of the same shape: random variation in training.
     """
 
     def __init__(
         self,
-        source: Source,
+        data: TrainingData,
         *,
         batch_size: int,
         crop_length: int,
         predictable: int = 1,
         rng: np.random.Generator,
-        groups: np.ndarray | None = None,
-        rank: int = 0,
-        n_ranks: int = 1,
-        augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+        ranks: Ranks = Ranks(),  # noqa: B008 (it is frozen)
+        augment: Augmentation | None = None,
     ) -> None:
-        self.source = source
+        self.source = source = data.source
+        self.groups = np.zeros(len(source), int) if data.groups is None else data.groups
         self.augment = augment
         self.crop_length = crop_length
         self.predictable = predictable
         self.rng = rng
-        self.groups = np.zeros(len(source.lengths), int) if groups is None else groups
+        self.ranks = ranks
         n_windows = np.maximum(source.lengths // crop_length, 1)
         self.rows = np.repeat(np.arange(len(n_windows)), n_windows)
         self.spare = np.maximum(source.lengths - n_windows * crop_length, 0)
         first = np.repeat(n_windows.cumsum() - n_windows, n_windows)
         self.place = np.arange(len(self.rows)) - first  # among those of its sequence
         self.n_batches = -(-len(self.rows) // batch_size)
-        self.rank, self.n_ranks = rank, n_ranks
 
     def __len__(self) -> int:
         return self.n_batches
 
     @property
     def sizes(self) -> list[int]:
-        """Number of windows of each batch, of all processes together."""
+        """Number of windows of each batch, over all processes."""
         batches = np.array_split(self.rows, self.n_batches)
         return [len(batch) for batch in batches]
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        # The steps that no window covers, shared out between the windows.
+    def __iter__(self) -> Iterator[Batch]:
+        # The windows of a sequence share the steps that none of them covers.
         before = self.rng.integers(self.spare[self.rows] + 1)
         starts = before[np.lexsort((before, self.rows))]
         starts += self.place * self.crop_length
         for batch in self._batches():
-            window = np.array_split(batch, self.n_ranks)[self.rank]
+            window = np.array_split(batch, self.ranks.size)[self.ranks.rank]
             rows = self.rows[window]
             x, lengths = self.source.batch(rows, starts[window], self.crop_length)
             x = self._pad(x, rows, self.rows[batch])
             if self.augment is not None:
                 x = self.augment(x, self._own_rng())
-            inputs = {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}
-            yield inputs, torch.from_numpy(np.stack([rows, self.groups[rows]], 1))
+            arrays = (x, lengths, rows, self.groups[rows])
+            yield Batch(*(torch.from_numpy(array) for array in arrays))
 
     def _batches(self) -> list[np.ndarray]:
         """Return the windows of each batch of an epoch."""
@@ -121,11 +139,11 @@ class RandomCrops:
         if self.n_batches == 1 or n_steps.max() <= 2 * n_steps.mean():
             return np.array_split(order, self.n_batches)
         short = n_steps < self.predictable
-        if not short.all():  # in a batch of their own, they would teach nothing
+        if not short.all():  # a batch of short windows alone would teach nothing
             n_steps[short] = self.rng.choice(n_steps[~short], short.sum())
         rough = n_steps[order] * self.rng.uniform(1, MIXING, len(order))
         order = order[np.argsort(rough)]
-        # `sizes` says how large the batches are that come first.
+        # The batches have the sizes that `sizes` announces, in this order.
         turns = self.rng.permutation(self.n_batches)
         ends = np.cumsum(np.take(self.sizes, turns))
         batches = np.split(order, ends[:-1])
@@ -133,13 +151,14 @@ class RandomCrops:
 
     def _own_rng(self) -> np.random.Generator:
         """Return a generator for what is drawn for the windows of this process."""
-        if self.n_ranks == 1:
+        if self.ranks.size == 1:
             return self.rng
-        # That of all is advanced alike in all, or their next epochs would differ.
-        return np.random.default_rng((self.rank, int(self.rng.integers(2**63))))
+        # All processes advance the shared generator alike, or their epochs would
+        # differ.
+        return np.random.default_rng((self.ranks.rank, int(self.rng.integers(2**63))))
 
     def _pad(self, x: np.ndarray, rows: np.ndarray, all_rows: np.ndarray) -> np.ndarray:
-        """Make windows as long as they are with those of the other processes."""
+        """Pad windows to the longest one of all processes."""
         own, longest = (
             min(self.source.lengths[rows].max(), self.crop_length)
             for rows in (rows, all_rows)
@@ -154,8 +173,8 @@ def even_batches(
 ) -> Iterator[np.ndarray]:
     """Split sequences into batches of similar lengths and of about equal cost.
 
-    They are halved, sorted by their lengths, until each part is small enough. So one
-    long sequence makes no other batch small, and none of equal sequences is tiny.
+    Sorted by their lengths, they are halved until each part is small enough. So a long
+    sequence does not make other batches small, and equal sequences give no tiny batch.
 
     Parameters
     ----------
@@ -163,7 +182,8 @@ def even_batches(
     max_rows : int
         Largest number of sequences in a batch.
     max_steps : int
-        Largest number of steps in a batch, padding included, but for single sequences.
+        Largest number of steps in a batch, padding included. A single sequence may have
+        more.
 
     Yields
     ------

@@ -5,98 +5,122 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 from tqdm import TqdmWarning
 
-from .state import n_updates
+from .fitted import Fitted
+from .net import CPCNet
+from .state import Net, n_updates
 
 
 class EpochProgress(Callback):
     """A progress bar over epochs with the loss and the contrastive accuracy."""
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, net: Net, **kwargs: Any) -> None:
         """Open the bar."""
         self._n_before = len(net.history)
         with warnings.catch_warnings():
-            # In a notebook without ipywidgets, the bar is made of text.
+            # A notebook without ipywidgets gets a bar of text.
             warnings.simplefilter("ignore", TqdmWarning)
             from tqdm.auto import tqdm
         self._bar = tqdm(total=net.max_epochs, desc="CPC", unit="epoch")
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Advance it."""
+    def on_epoch_end(self, net: Net, **kwargs: Any) -> None:
+        """Advance the bar."""
         epoch = net.history[-1]
         values = {"loss": epoch["train_loss"], "accuracy": epoch["train_accuracy"]}
         if "valid_score" in epoch:
             values["valid_score"] = epoch["valid_score"]
         self._bar.set_postfix(values, refresh=False)
-        # More than one after a fit that went on from a checkpoint.
+        # A fit that resumes from a checkpoint has several new epochs at once.
         self._bar.update(len(net.history) - self._n_before - self._bar.n)
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Leave it as it is; an open bar could not be copied."""
+    def on_train_end(self, net: Net, **kwargs: Any) -> None:
+        """Close the bar; an open one could not be copied."""
         self._bar.close()
         del self._bar
 
 
 class FitTasks(Callback):
-    """Make every epoch a task of scikit-learn's callbacks (1.9 and later).
+    """Makes every epoch a task of scikit-learn's callbacks (1.9 and later).
 
     Parameters
     ----------
-    context : sklearn.callback.CallbackContext
-        The task that `fit` is.
     estimator : BaseEstimator
         Passed to the callbacks.
-    fit_data : tuple of X and y
-        Likewise.
-    fitted_attributes : callable
-        ``net -> dict`` of what makes a fitted estimator; called if one is asked for.
+    X, y : Any
+        What the user passed to `fit`, likewise.
+    attributes_of : callable
+        ``Fitted -> dict``: the attributes of the fitted estimator. It is called if a
+        callback asks for them.
     """
 
     def __init__(
         self,
-        context: Any,
-        estimator: Any,
-        fit_data: tuple[Any, Any],
-        fitted_attributes: Callable[[Any], dict[str, Any]],
+        estimator: BaseEstimator,
+        X: Any,
+        y: Any,
+        attributes_of: Callable[[Fitted], dict[str, Any]],
     ) -> None:
-        self.context = context
         self.estimator = estimator
-        self.X, self.y = fit_data
-        self.fitted_attributes = fitted_attributes
+        self.X, self.y = X, y
+        self.attributes_of = attributes_of
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Begin a task."""
-        self._task = self.context.subcontext(task_name="epoch")
+    def begin(self, max_epochs: int, fitted: Callable[[CPCNet], Fitted]) -> None:
+        """Begin the task of the fit.
+
+        Parameters
+        ----------
+        max_epochs : int
+            Number of tasks within it.
+        fitted : callable
+            Returns what the fit has made so far.
+        """
+        self._fitted = fitted
+        self._context = self.estimator._init_callback_context(max_subtasks=max_epochs)
+        self._context.call_on_fit_task_begin(
+            estimator=self.estimator, X=self.X, y=self.y
+        )
+
+    def on_epoch_begin(self, net: Net, **kwargs: Any) -> None:
+        """Begin the task of an epoch."""
+        self._task = self._context.subcontext(task_name="epoch")
         self._task.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """End it; stop, in skorch's way, if a callback wants to."""
+    def on_epoch_end(self, net: CPCNet, **kwargs: Any) -> None:
+        """End the task; a KeyboardInterrupt stops skorch if a callback wants that."""
 
         def attributes() -> dict[str, Any]:
-            kept = copy.copy(net)  # the callback may keep it, the training goes on
+            kept = copy.copy(net)  # the callback may keep it, and training continues
             kept.module_ = copy.deepcopy(net.module_)
-            return self.fitted_attributes(kept)
+            return self.attributes_of(self._fitted(kept))
 
-        if self.end(self._task, attributes):
+        if self._end(self._task, attributes):
             raise KeyboardInterrupt
 
-    def end(self, task: Any, attributes: Any) -> bool:
-        """End a task with what makes a fitted estimator."""
-        return task.call_on_fit_task_end(
+    def end(self, fitted: Fitted) -> None:
+        """End the task of the fit."""
+        self._end(self._context, self.attributes_of(fitted))
+
+    def _end(self, task: Any, attributes: Any) -> bool:
+        """End a task; return whether a callback wants to stop."""
+        stop: bool = task.call_on_fit_task_end(
             estimator=self.estimator,
             X=self.X,
             y=self.y,
             reconstruction_attributes=attributes,
         )
+        return stop
 
 
 class WarmUp(Callback):
-    """Let the learning rate rise over the first updates of a model, then stay.
+    """Reduces the learning rate of the first updates of a model.
 
-    What an update does depends only on the updates before it, not on how many are
-    to come: training that goes on later is where a longer one would be.
+    The warm-up multiplies the present rate by a factor that rises to 1. A schedule of
+    the learning rate works as it would alone. The factor depends on the number of
+    updates so far only, not on how many will follow: a fit that continues equals a
+    longer fit.
 
     Parameters
     ----------
@@ -107,12 +131,19 @@ class WarmUp(Callback):
     def __init__(self, n_updates: int = 20) -> None:
         self.n_updates = n_updates
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Count the updates that the optimizer knows of."""
+    def on_train_begin(self, net: Net, **kwargs: Any) -> None:
+        """Count the updates so far."""
         self.update_ = n_updates(net.optimizer_)
 
-    def on_batch_begin(self, net: Any, training: bool = True, **kwargs: Any) -> None:
-        """Set the learning rate of this update."""
+    def on_batch_begin(self, net: Net, training: bool = True, **kwargs: Any) -> None:
+        """Reduce the learning rate for this update."""
         self.update_ += 1
-        for group in net.optimizer_.param_groups:
-            group["lr"] = net.lr * min(1, self.update_ / self.n_updates)
+        groups = net.optimizer_.param_groups
+        self._rates = [group["lr"] for group in groups]
+        for group in groups:
+            group["lr"] *= min(1, self.update_ / self.n_updates)
+
+    def on_batch_end(self, net: Net, training: bool = True, **kwargs: Any) -> None:
+        """Put the rate back, before a schedule changes it."""
+        for group, rate in zip(net.optimizer_.param_groups, self._rates, strict=True):
+            group["lr"] = rate

@@ -1,4 +1,4 @@
-"""Checkpoints: a fit that was killed goes on where it was."""
+"""Checkpoints: an interrupted fit resumes where it stopped."""
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from skorch.callbacks import Callback
 
+from .._data.source import Source
 from .._persistence import (
     ModelFileError,
     dump,
@@ -17,38 +18,41 @@ from .._persistence import (
     remove_leftovers,
     write_file,
 )
-from .batches import RandomCrops, Source
-from .state import net_state, not_finite, restore
+from .batches import RandomCrops
+from .state import Net, net_state, not_finite, restore
+from .validation import Validation
 
-BATCH_SIZE = 32  # windows whose values are looked at at once
+# Format of the bytes behind a digest. With another one, no older checkpoint would
+# match.
+DIGEST_FORMAT = 1
+BATCH_SIZE = 32  # windows read at once for the digest of the data
 
 
 class Checkpoint(Callback):
-    """Write the state of a fit to a file, and go on from it.
+    """Write the state of a fit to a file, and resume from it.
 
     Give it to an estimator as ``callbacks=[Checkpoint("run.safetensors")]``. If the
-    file is there when `fit` is called with the same data and parameters, training
-    goes on after the last epoch in it and ends bit by bit where it would have
-    without the interruption. The file stays when the fit has ended; delete it to
-    train anew.
+    file exists when `fit` is called with the same data and parameters, training
+    continues after the last epoch in it. The result is bit by bit the same as without
+    the interruption. The file stays when the fit has ended; delete it to train again.
 
     Parameters
     ----------
     path : str or path-like
-        The file, one for each fit: the fits of a search cannot share it. It is there
-        as a whole or not at all, whenever the process is killed.
+        The file, one for each fit: the fits of a search cannot share it. It is always
+        complete, whenever the process is killed.
     interval : float, default=60.0
-        Seconds between checkpoints at least; each is written at the end of an epoch.
-        0 writes one after every epoch but the last.
+        Least number of seconds between checkpoints, which are written between epochs. 0
+        writes one after every epoch but the last.
 
     Notes
     -----
-    `random_state` must be an int: with None no fit is the same as another. The file
-    holds the weights, the state of the optimizer and of all random generators, the
-    history, and of every callback the attributes that end with an underscore; they
-    must be numbers, strings, arrays, tensors, or lists and dictionaries of such. It
-    holds no code. If it cannot be written, a warning says so and training goes on.
-    `partial_fit`, which trains for one epoch, neither reads nor writes it.
+    `random_state` must be an int: with None, no two fits are the same. The file holds
+    the weights, the state of the optimizer and of all random generators, and the
+    history. It also holds the attributes of every callback that end with an underscore;
+    they must be numbers, strings, arrays, tensors, or lists and dictionaries of them.
+    It holds no code. If the file cannot be written, a warning says so, and training
+    continues. `partial_fit`, which trains for one epoch, neither reads nor writes it.
 
     Examples
     --------
@@ -69,15 +73,20 @@ class Checkpoint(Callback):
         self.path = path
         self.interval = interval
 
-    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
-        """Go on from the file, if there is one.
+    def on_train_begin(
+        self,
+        net: Net,
+        X: tuple[RandomCrops, Validation | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Resume from the file, if there is one.
 
         Parameters
         ----------
         net : CPCNet
-            The net that is trained.
+            The net to train.
         X : tuple of RandomCrops and Validation
-            What it is trained and validated on.
+            The data to train and to validate on.
         **kwargs : dict
             Unused.
 
@@ -86,20 +95,22 @@ class Checkpoint(Callback):
         ModelFileError
             If the file is damaged, of another kind, or from another fit.
         """
+        if X is None:
+            raise ValueError("Checkpoint needs the batches that the net is trained on.")
         batches, validation = X
         self._saved_callbacks: dict[str, Any] = {}
         self._n_before = len(net.history)
         self._written = time.monotonic()
         if net.max_epochs == 1:
-            return  # there is nothing to write, nor to go on with: a `partial_fit`
+            return  # a `partial_fit` has nothing to write and nothing to resume
         self._fit = _fingerprint(net, batches, validation)
         self._rng = batches.rng
         content = None
-        if net.ranks.rank == 0:  # where several processes train together
+        if net.ranks.rank == 0:  # of several processes, the first one reads
             remove_leftovers(self.path)
             if os.path.exists(self.path):
                 content = self._read()
-        content = net.ranks.first(content)
+        content = net.ranks.broadcast(content)
         if content is not None:
             self._resume(net, content)
 
@@ -110,27 +121,28 @@ class Checkpoint(Callback):
         if differ:
             raise ModelFileError(
                 f"{os.fspath(self.path)!r} is the checkpoint of another fit: "
-                f"{' and '.join(differ)} differ. Fit as before to go on, delete the "
-                "file to train anew, or use another path."
+                f"{' and '.join(differ)} differ. Fit as before to resume, delete the "
+                "file to train again, or use another path."
             )
         return content
 
-    def _resume(self, net: Any, content: dict[str, Any]) -> None:
+    def _resume(self, net: Net, content: dict[str, Any]) -> None:
         restore(net, content["net"])
         self._rng.bit_generator.state = content["rng"].bit_generator.state
         self._saved_callbacks = content["callbacks"]
         net.max_epochs -= len(net.history) - self._n_before
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Write what was done before this epoch.
+    def on_epoch_begin(self, net: Net, **kwargs: Any) -> None:
+        """Write the state before this epoch.
 
-        Only now have all callbacks seen the end of the last one; and after an
-        interruption, only now have all begun, so that their state can be put back.
+        Only now have all callbacks seen the end of the last epoch. After an
+        interruption, only now have all of them begun, so that their state can be put
+        back.
 
         Parameters
         ----------
         net : CPCNet
-            The net that is trained.
+            The net to train.
         **kwargs : dict
             Unused.
         """
@@ -142,9 +154,9 @@ class Checkpoint(Callback):
             self._write(net)
             self._written = time.monotonic()
 
-    def _write(self, net: Any) -> None:
+    def _write(self, net: Net) -> None:
         if net.ranks.rank or not_finite(net.module_):
-            return  # rank 0 writes; the next loss says so
+            return  # rank 0 writes; weights that are not finite raise later
         content = {
             "fit": self._fit,
             "net": net_state(net, optimizer=True),
@@ -165,13 +177,15 @@ class Checkpoint(Callback):
             write_file(self.path, data)
         except OSError as error:
             warnings.warn(
-                f"Training goes on, but its checkpoint could not be written: {error}",
+                f"Training continues, but its checkpoint could not be written: {error}",
                 stacklevel=2,
             )
 
 
-def _fingerprint(net: Any, batches: RandomCrops, validation: Any) -> dict[str, str]:
-    """Return digests of all that decides how a fit ends."""
+def _fingerprint(
+    net: Net, batches: RandomCrops, validation: Validation | None
+) -> dict[str, str]:
+    """Return digests of everything that determines the result of a fit."""
     (group,) = net.optimizer_.param_groups
     parameters = [
         (net.lr, group["weight_decay"], net.max_epochs, net.autocast),
@@ -194,7 +208,7 @@ def _fingerprint(net: Any, batches: RandomCrops, validation: Any) -> dict[str, s
         "the data": data.hexdigest(),
         "the parameters": hashlib.sha256(repr(parameters).encode()).hexdigest(),
         "random_state (which must be an int) or the model at the start": (
-            hashlib.sha256(dump(start, "start")).hexdigest()
+            hashlib.sha256(dump(start, "start", number=DIGEST_FORMAT)).hexdigest()
         ),
     }
 
@@ -210,8 +224,8 @@ def _windows(source: Source, size: int) -> Iterator[np.ndarray]:
         yield source.batch(rows[part], place[part] * size, size)[0]
 
 
-def _options(part: Any) -> dict[str, Any]:
-    """Return the plain values that a part was made with."""
+def _options(part: object) -> dict[str, Any]:
+    """Return the plain options of the loss or of a callback."""
     return {
         name: value
         for name, value in vars(part).items()

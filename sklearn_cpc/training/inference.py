@@ -2,106 +2,130 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .batches import Source, even_batches
+from .._data.source import Source
+from .batches import even_batches
 
 # Convolutions and matrix products of fewer rows take other code paths and round
-# differently: with at least 16 (torch's threshold for oneDNN), a sample's features
-# are the same bits beside any others. Long or wide sequences are left alone: the copies
-# would cost too much.
+# differently. With at least 16 rows (torch's threshold for oneDNN), the features of a
+# sample have the same bits beside any other samples. Long or wide sequences are not
+# repeated: the copies would cost too much.
 MIN_ROWS, MIN_ROWS_STEPS = 16, 1024
-# Sequences, and their steps, that go through a model at once. A CPU is fastest with as
-# few as its caches hold, a GPU with as many as its memory.
+# Sequences of a batch. A CPU is fastest with as few as its caches hold, a GPU with as
+# many as its memory holds.
 MAX_ROWS, MAX_ROWS_OF_GPU = 64, 1024
-# Of many channels, fewer steps go at once: no more values than these.
+# Steps of a batch, and values of a batch with many channels.
 BATCH_STEPS, BATCH_VALUES = 2**17, 2**23
-# Longer sequences go through it piece by piece, if it can go on from where it was:
+# Longer sequences go through the model in pieces of this length, if it can advance: the
 # memory does not grow with their length.
 PIECE = 2**14
 
+# A tensor or a list with one entry for each sample.
+Output = TypeVar("Output", Tensor, list)  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a model runs.
+
+    Attributes
+    ----------
+    device : str
+    autocast : torch.dtype or None
+        Lower precision of the forward pass; None is float32.
+    batch_steps : int
+        Steps of a batch at most, padding included. A single sequence may have more.
+    """
+
+    device: str
+    autocast: torch.dtype | None
+    batch_steps: int = BATCH_STEPS
+
 
 def run(
-    function: Callable[[Tensor, Tensor], Any],
+    function: Callable[[Tensor, Tensor], Output],
     source: Source,
+    inference: Inference,
     *,
-    device: str,
-    autocast: torch.dtype | None,
     rows: np.ndarray | None = None,
     size: int | None = None,
-    batch_steps: int = BATCH_STEPS,
-    in_pieces: Callable[[Iterator[tuple[Tensor, Tensor]]], Any] | None = None,
-) -> Iterator[tuple[np.ndarray, Any]]:
-    """Yield the rows and the outputs of `function` on every batch of `source`.
+    in_pieces: Callable[[Iterator[tuple[Tensor, Tensor]]], Output] | None = None,
+) -> Iterator[tuple[np.ndarray, Output]]:
+    """Yield the rows and the outputs of `function` for every batch of `source`.
 
-    If a GPU runs out of memory, all batches that are left are halved.
+    If a GPU runs out of memory, all remaining batches are halved.
 
     Parameters
     ----------
     function : callable
-        ``(x, lengths) -> output`` on `device`, one row a sample.
+        ``(x, lengths) -> output``, with a row or an entry for each sample.
     source : Source
-    device : str
-    autocast : torch.dtype or None
+    inference : Inference
     rows : ndarray, default=None
-        Sequences to run on; None takes all.
+        Sequences to run on. None takes all.
     size : int, default=None
-        Steps of each sequence to run on; None takes all.
-    batch_steps : int, default=BATCH_STEPS
-        Steps of a batch, padding included, at most; a single sequence may have more.
+        Steps of each sequence to run on. None takes all.
     in_pieces : callable, default=None
-        Returns the same as `function`, given pieces of the sequences in turn: pairs of
-        ``x`` and ``lengths``, 0 where one has ended. None takes sequences whole.
+        Returns the same as `function` when it gets the sequences in pieces: pairs of
+        ``x`` and ``lengths``, 0 where a sequence has ended. None runs on sequences as a
+        whole.
 
     Yields
     ------
     rows : ndarray of shape (B,)
-    output : Tensor or tuple of Tensor
-        Of at least B rows, in the order of `rows`.
+    output : Tensor or list
+        Of B samples, in the order of `rows`.
     """
+    device, autocast = inference.device, inference.autocast
     kind = torch.device(device).type
     if rows is None:
-        rows = np.arange(len(source.lengths))
+        rows = np.arange(len(source))
+    lengths = source.lengths if size is None else np.minimum(source.lengths, size)
 
-    def read(batch: np.ndarray, *window: Any) -> list[Tensor]:
-        parts = source.batch(batch, *window)
-        return [torch.from_numpy(part).to(device) for part in parts]
+    def read(
+        batch: np.ndarray, starts: np.ndarray | None, size: int | None
+    ) -> tuple[Tensor, Tensor]:
+        x, lengths = source.batch(batch, starts, size)
+        return torch.from_numpy(x).to(device), torch.from_numpy(lengths).to(device)
 
     def pieces(batch: np.ndarray, longest: int) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, longest, PIECE):
-            x, lengths = read(batch, np.full(len(batch), start), PIECE)
-            yield x, lengths
+            yield read(batch, np.full(len(batch), start), PIECE)
 
-    def output_of(batch: np.ndarray) -> Any:
+    def output_of(batch: np.ndarray) -> Output:
         longest = lengths[batch].max()
-        if longest <= min(MIN_ROWS_STEPS, batch_steps // MIN_ROWS):
-            batch = np.resize(batch, max(len(batch), MIN_ROWS))  # repeats
-        # inference_mode and autocast are left before control goes to the caller.
+        n_rows = len(batch)
+        if longest <= min(MIN_ROWS_STEPS, inference.batch_steps // MIN_ROWS):
+            batch = np.resize(batch, max(n_rows, MIN_ROWS))  # repeats
+        # inference_mode and autocast end before the caller gets control.
         with (
             torch.inference_mode(),
             torch.autocast(kind, autocast, autocast is not None),
         ):
             if in_pieces is not None and longest > PIECE:
-                return in_pieces(pieces(batch, longest))
-            return function(*read(batch, None, size))
+                return in_pieces(pieces(batch, longest))[:n_rows]
+            return function(*read(batch, None, size))[:n_rows]
 
-    lengths = source.lengths if size is None else np.minimum(source.lengths, size)
     at_once = lengths[rows] if in_pieces is None else np.minimum(lengths[rows], PIECE)
     max_rows = MAX_ROWS if kind == "cpu" else MAX_ROWS_OF_GPU
-    batches = deque(rows[i] for i in even_batches(at_once, max_rows, batch_steps))
+    batches: deque[np.ndarray] = deque(
+        rows[i] for i in even_batches(at_once, max_rows, inference.batch_steps)
+    )
     while batches:
         batch = batches.popleft()
+        output: Output | None = None
         try:
             output = output_of(batch)
         except torch.cuda.OutOfMemoryError:
             if len(batch) == 1:
                 raise
-            output = None  # what is left of the attempt goes with the error
-        if output is None:
+        if output is None:  # outside of `except`, which keeps what was allocated
             torch.cuda.empty_cache()
             batches = deque(half for b in (batch, *batches) for half in _halves(b))
             continue
@@ -109,6 +133,6 @@ def run(
 
 
 def _halves(batch: np.ndarray) -> list[np.ndarray]:
-    """Return the first and the second half, without what is empty."""
+    """Return the first and the second half, without an empty one."""
     middle = len(batch) // 2
     return [half for half in (batch[:middle], batch[middle:]) if len(half)]

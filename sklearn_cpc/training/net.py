@@ -1,20 +1,26 @@
 """The skorch net that trains a CPC model."""
 
-from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
+from skorch.history import History
+from torch import Tensor
 
 from ..nn.distributed import Ranks
-from ..nn.loss import LossOutput, mean_output
-from ..nn.model import CPCOutput
-from .parallel import Alone, ranks_of
+from ..nn.loss import CPCLoss, LossOutput
+from ..nn.model import CPCOutput, Model
+from ..nn.negatives import Origin
+from .accelerator import Accelerator, SingleProcess, ranks_of
+from .batches import Batch, RandomCrops
 from .state import not_finite
+from .validation import Validation
 
 REMEDY = "Use a smaller lr, a higher temperature, or scaling='channel'."
+# Devices on which AdamW has a fused kernel in all supported releases of torch.
+FUSED = ("cpu", "cuda")
 
 
 class _StopTraining(Exception):
@@ -24,26 +30,31 @@ class _StopTraining(Exception):
 class CPCNet(NeuralNet):
     """`skorch.NeuralNet` for batches of windows and the contrastive loss.
 
-    It differs from its base in its data, a pair of an iterator over batches, those
-    of `RandomCrops`, and of a `Validation` or None; in recording the contrastive
-    accuracy; in stopping when the loss is not finite; and in letting Ctrl-C through.
+    It differs from its base in four ways. Its data is a pair: an iterator over batches,
+    such as `RandomCrops`, and a `Validation` or None. It records the contrastive
+    accuracy. It stops when the loss is not finite. It lets Ctrl-C through.
 
     Parameters
     ----------
     autocast : torch.dtype or None, default=None
-        Lower precision for the forward pass; the loss stays in float32.
-    accelerator : accelerate.Accelerator or None, default=None
-        Takes over precision and the backward pass, and says with which other
-        processes the net is trained.
+        Lower precision for the forward pass. The loss stays in float32.
+    accelerator : Accelerator or None, default=None
+        Takes over precision and the backward pass, and knows the other processes.
     **kwargs
-        Those of `skorch.NeuralNet`.
+        Parameters of `skorch.NeuralNet`.
     """
+
+    module_: Model
+    criterion_: CPCLoss
+    optimizer_: torch.optim.Optimizer
+    history: History
+    device: str
 
     def __init__(
         self,
         *args: Any,
         autocast: torch.dtype | None = None,
-        accelerator: Any = None,
+        accelerator: Accelerator | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -67,36 +78,36 @@ class CPCNet(NeuralNet):
         ]
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Return the batches and what is set aside for validation."""
+        """Return the batches and the validation."""
         return X
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Return the batches, which iterate themselves, or the validation."""
+        """Return the batches, which are an iterator, or the validation."""
         return dataset
 
     def run_single_epoch(
         self,
-        iterator: Any,
+        iterator: RandomCrops | Validation | None,
         training: bool,
         prefix: str,
         step_fn: Any,
         **fit_params: Any,
     ) -> None:
         """Train on all batches, or record ``valid_score``."""
-        if training:
+        if isinstance(iterator, Validation):
+            # Equal weights may give scores that differ in the last bits on other
+            # hardware, but all processes have to stop at once.
+            score = self.ranks.broadcast(iterator.score(self))
+            self.history.record("valid_score", score)
+        elif iterator is not None:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-            # What means over the epoch are weighted with: not this process's share.
+            # The means over an epoch are weighted by the windows of all processes.
             batches = self.history[-1]["batches"]
             for batch, size in zip(batches, iterator.sizes, strict=True):
                 batch["train_batch_size"] = size
-        elif iterator is not None:
-            # Equal weights may differ in the last bits of a score on other hardware,
-            # and all have to stop at once.
-            score = self.ranks.first(iterator.score(self))
-            self.history.record("valid_score", score)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call the callbacks; those of skorch stop with a KeyboardInterrupt."""
+        """Call the callbacks; a skorch callback stops with a KeyboardInterrupt."""
         stop = False
         try:
             super().notify(method_name, **cb_kwargs)
@@ -107,33 +118,35 @@ class CPCNet(NeuralNet):
         if method_name == "on_epoch_end" and self.ranks.any(stop):
             raise _StopTraining
 
-    def infer(self, x: dict[str, torch.Tensor], **fit_params: Any) -> Any:
+    def infer(self, x: Batch, **fit_params: Any) -> list[CPCOutput]:
         """Run the model; lengths stay on the CPU, where negatives are drawn."""
         device = torch.device(self.device)
-        precision: Any = nullcontext()  # that of the accelerator, if there is one
+        # Without a precision of its own, the accelerator's context holds.
+        precision: AbstractContextManager[Any] = nullcontext()
         if self.autocast is not None:
             precision = torch.autocast(device.type, self.autocast)
         with precision:
-            output = self.module_(x["x"].to(device, non_blocking=True), x["lengths"])
-        # Where there are several directions to predict in, there is a list of outputs.
-        return output if isinstance(output, list) else [output]
+            outputs: list[CPCOutput] = self.module_(
+                x.x.to(device, non_blocking=True), x.lengths
+            )
+        return outputs
 
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+    def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients of a batch, part by part, in all processes."""
         self._set_training(True)
-        accelerator = self.accelerator or Alone()
+        accelerator = self.accelerator or SingleProcess()
         n_parts = accelerator.gradient_accumulation_steps
         totals = torch.zeros(2)  # loss and accuracy
-        for inputs, origin in _parts(batch, n_parts):
+        for part in batch.split(n_parts):
             with accelerator.autocast():
-                y_pred = self.infer(inputs, **fit_params)
-            output = self.get_loss(y_pred, origin, X=inputs, training=True)
+                y_pred = self.infer(part, **fit_params)
+            output = self._compare(y_pred, part.origin)
             accelerator.backward(output.loss)  # divides by n_parts
             weights = output.n_pairs / output.n_pairs.sum().clamp(min=1)
             accuracy = (output.accuracy.nan_to_num() * weights).sum()
             totals += torch.stack([output.loss.detach(), accuracy]).cpu() / n_parts
         gradients = [p.grad for p in self.module_.parameters() if p.grad is not None]
-        self.ranks.sum([*gradients, totals])
+        self.ranks.all_reduce([*gradients, totals])
         loss, accuracy = totals
         if not torch.isfinite(loss):
             raise ValueError(
@@ -146,8 +159,8 @@ class CPCNet(NeuralNet):
         return {"loss": loss, "y_pred": y_pred}
 
     def _step_optimizer(self, step_fn: Any) -> None:
-        """Update the weights; a scaler of float16 leaves out one that overflowed."""
-        scaler = getattr(self.accelerator, "scaler", None)
+        """Update the weights; a scaler of float16 skips an update that overflowed."""
+        scaler = None if self.accelerator is None else self.accelerator.scaler
         if scaler is None:
             super()._step_optimizer(step_fn)
         else:
@@ -155,28 +168,21 @@ class CPCNet(NeuralNet):
             scaler.step(self.optimizer_)
             scaler.update()
 
-    def get_loss(
-        self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
-    ) -> LossOutput:
-        """Return InfoNCE of all directions."""
-        outputs = []
-        for direction in y_pred:
-            # An image is as many sequences as it has columns.
-            n_repeats = len(direction.z) // len(y_true)
-            origin = y_true.repeat_interleave(n_repeats, 0)
-            outputs.append(self._compare(direction, origin))
-        return mean_output(outputs)
-
-    def _compare(self, output: CPCOutput, origin: torch.Tensor) -> LossOutput:
+    def _compare(self, outputs: list[CPCOutput], origin: Origin) -> LossOutput:
         """Compare the predictions of this process with the latents of all."""
-        z, first = self.ranks.gather(output.z.float())
-        lengths, _ = self.ranks.gather(output.lengths)
-        sequences, groups = self.ranks.gather(origin)[0].unbind(1)
-        output = output._replace(z=z, lengths=lengths)
+        sequences, first = self.ranks.all_gather(origin.sequences)
+        groups, _ = self.ranks.all_gather(origin.groups)
+        gathered = [output._replace(**self._gather(output)) for output in outputs]
         result: LossOutput = self.criterion_(
-            *output, sequences=sequences, groups=groups, first=first
+            *gathered, origin=Origin(sequences, groups), first=first
         )
         return result
+
+    def _gather(self, output: CPCOutput) -> dict[str, Tensor]:
+        """Return the latents and the lengths of all processes."""
+        z, _ = self.ranks.all_gather(output.z.float())
+        lengths, _ = self.ranks.all_gather(output.lengths)
+        return {"z": z, "lengths": lengths}
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any
@@ -190,14 +196,30 @@ class CPCNet(NeuralNet):
         self.notify("on_train_end", X=X, y=y)
         if name := not_finite(self.module_):
             raise ValueError(f"The last update made {name} infinite or NaN. {REMEDY}")
-        for epoch in self.history:  # a value for every batch would grow for ever
+        for epoch in self.history:  # a value for every batch would add up
             epoch["batches"].clear()
         return self
 
 
-def _parts(batch: Any, n_parts: int) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
-    """Split the windows of a batch."""
-    inputs, origin = batch
-    pieces = {name: tensor.tensor_split(n_parts) for name, tensor in inputs.items()}
-    for i, part in enumerate(origin.tensor_split(n_parts)):
-        yield {name: piece[i] for name, piece in pieces.items()}, part
+def make_net(
+    model: Model,
+    loss: CPCLoss,
+    *,
+    device: str,
+    lr: float,
+    autocast: torch.dtype | None,
+) -> CPCNet:
+    """Return an initialized net with a new optimizer."""
+    net: CPCNet = CPCNet(
+        model,
+        loss,
+        optimizer=torch.optim.AdamW,
+        # One pass over the weights instead of a dozen.
+        optimizer__fused=torch.device(device).type in FUSED,
+        lr=lr,
+        autocast=autocast,
+        device=device,
+        train_split=None,
+        verbose=0,
+    ).initialize()
+    return net

@@ -1,43 +1,44 @@
-"""How well a trained model tells the future of sequences from other latents."""
+"""How well a trained model distinguishes the future of sequences from other latents."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._data.source import Source
 from ..nn.masks import latent_lengths
-from ..nn.model import CPC
-from ..nn.streaming import can_advance, encoded_pieces
-from .batches import Source
-from .inference import run
+from ..nn.model import Model, Path
+from ..nn.streaming import Pieces, can_advance, encoded_pieces
+from .inference import Inference, run
 
-# Candidates that a score stands for: it is at most log(1024) = 6.93 nats.
+# Candidates of a score: it is at most log(1024) = 6.93 nats.
 SCORE_CANDIDATES = 1024
-# Anchors scored at once: memory does not grow with the length of a sequence.
+# Anchors scored at once, so that memory does not grow with the length of a sequence.
 SCORE_ANCHORS = 1024
-# Latents that stand for all others in a score, and sequences they come from.
+# Latents that represent all others in a score, and the sequences they come from.
 N_REFERENCES, N_REFERENCE_ROWS = 256, 64
-# A reference this close to the positive is taken for the positive itself.
+# A reference this close to the positive is the positive itself.
 SAME = 1 - 1e-6
+
+Result = TypeVar("Result")
 
 
 def reference_latents(
-    model: CPC, source: Source, *, size: int, **run_options: Any
+    model: Model, source: Source, inference: Inference, *, size: int
 ) -> Tensor:
-    """Return latents that stand for those of all sequences in scores.
+    """Return latents that represent the latents of all sequences in scores.
 
     Parameters
     ----------
-    model : CPC
+    model : Model
     source : Source
+    inference : Inference
     size : int
-        Steps of each sequence to look at.
-    **run_options
-        Those of `run`.
+        Steps of each sequence to use.
 
     Returns
     -------
@@ -52,34 +53,34 @@ def reference_latents(
         for batch, output in run(
             lambda x, lengths: model.encoder(x).float(),
             source,
+            inference,
             rows=rows,
             size=size,
-            **run_options,
         )
-        for row, z in zip(batch, output, strict=False)
+        for row, z in zip(batch, output, strict=True)
     ]
     flat = torch.cat(latents)
     return F.normalize(flat[_spread(len(flat), N_REFERENCES)], dim=-1).detach().cpu()
 
 
 def _spread(n: int, n_wanted: int) -> np.ndarray:
-    """Return at most `n_wanted` of the numbers below `n`, evenly spread."""
+    """Return at most `n_wanted` of the numbers below `n`, spread evenly."""
     return np.linspace(0, n - 1, min(n, n_wanted)).round().astype(np.int64)
 
 
 class Comparison(NamedTuple):
-    """Predictions of one sequence, compared with latents: cosines.
+    """Cosines between M predictions of one sequence and latents.
 
     Attributes
     ----------
     step : Tensor of shape (M,)
         Which of the K steps ahead is predicted.
     positive : Tensor of shape (M,)
-        With the latent that came.
+        Cosine with the true latent.
     negatives : Tensor of shape (M, R)
-        With the references; -inf where the reference is the positive itself.
+        Cosines with the references; -inf where the reference is the positive itself.
     n_negatives : Tensor of shape (M,)
-        Number of those that are not.
+        Number of references that are not the positive.
     """
 
     step: Tensor
@@ -89,30 +90,29 @@ class Comparison(NamedTuple):
 
 
 def score_samples(
-    model: CPC,
+    model: Model,
     source: Source,
     references: Tensor,
+    inference: Inference,
     *,
     skip_steps: int,
     temperature: float,
-    **run_options: Any,
 ) -> np.ndarray:
     r"""Return ``log N - InfoNCE`` of every sequence, at N = `SCORE_CANDIDATES`.
 
-    The sum over the N - 1 negatives is replaced by its expectation, N - 1 times
-    the mean over the references. So nothing is drawn, N depends on nothing, and
-    the score of a sequence does not depend on the others.
+    The expectation replaces the sum over the N - 1 negatives: N - 1 times the mean over
+    the references. So nothing is drawn, N is always the same, and the score of a
+    sequence does not depend on the others.
 
     Parameters
     ----------
-    model : CPC
+    model : Model
     source : Source
     references : Tensor of shape (R, D)
-        Those of `reference_latents`.
+        What `reference_latents` returned.
+    inference : Inference
     skip_steps : int
     temperature : float
-    **run_options
-        Those of `run`.
 
     Returns
     -------
@@ -124,46 +124,48 @@ def score_samples(
         total, n_pairs = 0.0, 0
         for _, positive, negatives, n_negatives in comparisons:
             mean = (negatives / temperature).logsumexp(-1) - n_negatives.log()
-            # Where no reference differs from the positive, guessing is all one can.
+            # Where no reference differs from the positive, the score is that of
+            # guessing.
             margin = torch.where(n_negatives > 0, mean - positive / temperature, 0.0)
             loss = F.softplus(math.log(SCORE_CANDIDATES - 1) + margin)
             total += float(loss.double().sum())
             n_pairs += len(loss)
         return total / n_pairs if n_pairs else math.nan
 
-    losses = _compare(mean_loss, model, source, references, skip_steps, **run_options)
-    return math.log(SCORE_CANDIDATES) - np.array(losses)
+    compare = _Comparer(model, references.to(inference.device), skip_steps)
+    losses = np.array(compare.each(mean_loss, source, inference))
+    scores: np.ndarray = math.log(SCORE_CANDIDATES) - losses
+    return scores
 
 
 def contrastive_accuracy(
-    model: CPC,
+    model: Model,
     source: Source,
     references: Tensor,
+    inference: Inference,
     *,
     skip_steps: int,
-    **run_options: Any,
 ) -> np.ndarray:
-    """Return how often the true latent is the one most like its prediction.
+    """Return how often the true latent is closer to its prediction than all references.
 
     Parameters
     ----------
-    model : CPC
+    model : Model
     source : Source
     references : Tensor of shape (R, D)
-        Those of `reference_latents`, which it is compared with.
+        What `reference_latents` returned.
+    inference : Inference
     skip_steps : int
-    **run_options
-        Those of `run`.
 
     Returns
     -------
     ndarray of shape (K,), float64
-        By step ahead; NaN for a step that no sequence is long enough for.
+        By step ahead; NaN for a step for which no sequence is long enough.
     """
     n_ahead = model.prediction_steps
 
     def count(comparisons: Iterator[Comparison]) -> np.ndarray:
-        """Return how many are right and how many there are, by step ahead."""
+        """Count right predictions and all predictions, by step ahead."""
         counts = np.zeros((2, n_ahead))
         for step, positive, negatives, n_negatives in comparisons:
             possible = n_negatives > 0
@@ -172,70 +174,77 @@ def contrastive_accuracy(
                 row += torch.bincount(step[chosen], minlength=n_ahead).cpu().numpy()
         return counts
 
-    counts = _compare(count, model, source, references, skip_steps, **run_options)
+    compare = _Comparer(model, references.to(inference.device), skip_steps)
+    counts = compare.each(count, source, inference)
     n_right, n_possible = np.sum(counts, axis=0)
     unknown = np.full(n_ahead, np.nan)
-    return np.divide(n_right, n_possible, out=unknown, where=n_possible > 0)
+    np.divide(n_right, n_possible, out=unknown, where=n_possible > 0)
+    return unknown
 
 
-def _compare(
-    function: Callable[[Iterator[Comparison]], Any],
-    model: CPC,
-    source: Source,
-    references: Tensor,
-    skip_steps: int,
-    **run_options: Any,
-) -> list[Any]:
-    """Return what `function` makes of the comparisons of every sequence."""
-    model.eval()
-    references = references.to(run_options["device"])
+class _Comparer(NamedTuple):
+    """Compares the predictions of sequences with references."""
 
-    def compare(z: Tensor, c: Tensor, n_latents: Tensor) -> list[Any]:
-        return [
-            function(
-                _comparisons(model.paths(z[i, :n], c[i, :n]), references, skip_steps)
+    model: Model
+    references: Tensor
+    skip_steps: int
+
+    def each(
+        self,
+        function: Callable[[Iterator[Comparison]], Result],
+        source: Source,
+        inference: Inference,
+    ) -> list[Result]:
+        """Return the result of `function` for the comparisons of every sequence."""
+        model = self.model.eval()
+
+        def compare(z: Tensor, c: Tensor, n_latents: Tensor) -> list[Result]:
+            return [
+                function(self.comparisons(model.paths(z[i, :n], c[i, :n])))
+                for i, n in enumerate(n_latents.tolist())
+            ]
+
+        def of_batch(x: Tensor, lengths: Tensor) -> list[Result]:
+            z = model.encoder(x)  # (B, T', D), or (B, R, Q, D) for images
+            c = model.context(z)  # (B, T', H)
+            return compare(z, c, latent_lengths(lengths, model.downsampling))
+
+        def of_pieces(pieces: Pieces) -> list[Result]:
+            z, c, lengths = encoded_pieces(model, pieces)
+            return compare(z, c, latent_lengths(lengths, model.downsampling))
+
+        results: dict[int, Result] = {}
+        in_pieces = of_pieces if can_advance(model) else None
+        for rows, outputs in run(of_batch, source, inference, in_pieces=in_pieces):
+            results.update(zip(rows.tolist(), outputs, strict=True))
+        return [results[row] for row in range(len(source))]
+
+    def comparisons(self, paths: Iterable[Path]) -> Iterator[Comparison]:
+        """Yield the comparisons along all paths of one sample, some anchors at once."""
+        for z, c, predictor in paths:  # (S, T', D), (S, T', H)
+            n_sequences, n_steps, _ = z.shape
+            for start in range(0, n_steps, SCORE_ANCHORS):
+                anchors = c[:, start : start + SCORE_ANCHORS]
+                predictions = predictor(anchors)  # (S, A, K, D)
+                _, n_anchors, n_ahead, _ = predictions.shape
+                anchor = torch.arange(start, start + n_anchors, device=z.device)
+                ahead = torch.arange(n_ahead, device=z.device)
+                target = anchor[:, None] + ahead + 1 + self.skip_steps  # (A, K)
+                valid = target < n_steps
+                step = ahead.expand(n_anchors, -1)[valid].repeat(n_sequences)
+                p, z_target = predictions[:, valid], z[:, target[valid]]
+                yield Comparison(step, *self._cosines(p, z_target))
+
+    def _cosines(
+        self, predictions: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compare predictions (S, M', D) with their targets and the references."""
+        with torch.autocast(targets.device.type, enabled=False):
+            p, positive = (
+                F.normalize(vectors.float(), dim=-1).flatten(0, 1)  # (M, D)
+                for vectors in (predictions, targets)
             )
-            for i, n in enumerate(n_latents.tolist())
-        ]
-
-    def of_batch(x: Tensor, lengths: Tensor) -> list[Any]:
-        z = model.encoder(x)  # (B, T', D), or (B, R, Q, D) for images
-        c = model.context(z)  # (B, T', H)
-        return compare(z, c, latent_lengths(lengths, model.downsampling))
-
-    def of_pieces(pieces: Iterator[tuple[Tensor, Tensor]]) -> list[Any]:
-        z, c, lengths = encoded_pieces(model, pieces)
-        return compare(z, c, latent_lengths(lengths, model.downsampling))
-
-    results: list[Any] = [None] * len(source.lengths)
-    in_pieces = of_pieces if can_advance(model) else None
-    for rows, outputs in run(of_batch, source, in_pieces=in_pieces, **run_options):
-        for row, output in zip(rows, outputs, strict=False):
-            results[row] = output
-    return results
-
-
-def _comparisons(
-    paths: Iterable[tuple[Tensor, Tensor, Any]], references: Tensor, skip_steps: int
-) -> Iterator[Comparison]:
-    """Yield the comparisons along all paths of one sample, anchors by anchors."""
-    for z, c, predictor in paths:  # (S, T', D), (S, T', H)
-        n_sequences, n_steps, _ = z.shape
-        for start in range(0, n_steps, SCORE_ANCHORS):
-            predictions = predictor(c[:, start : start + SCORE_ANCHORS])  # (S, A, K, D)
-            _, n_anchors, n_ahead, _ = predictions.shape
-            anchor = torch.arange(start, start + n_anchors, device=z.device)
-            ahead = torch.arange(n_ahead, device=z.device)
-            target = anchor[:, None] + ahead + 1 + skip_steps  # (A, K)
-            valid = target < n_steps
-            step = ahead.expand(n_anchors, -1)[valid].repeat(n_sequences)
-            with torch.autocast(z.device.type, enabled=False):
-                p, positive = (
-                    F.normalize(vectors.float(), dim=-1).flatten(0, 1)  # (M, D)
-                    for vectors in (predictions[:, valid], z[:, target[valid]])
-                )
-                # Of latents, not of scores: is the reference the positive itself?
-                is_positive = positive @ references.T > SAME  # (M, R)
-                negatives = (p @ references.T).masked_fill_(is_positive, -torch.inf)
-                n_negatives = (~is_positive).sum(-1)
-                yield Comparison(step, (p * positive).sum(-1), negatives, n_negatives)
+            # Similar latents, not similar scores, mean the positive itself.
+            is_positive = positive @ self.references.T > SAME  # (M, R)
+            negatives = (p @ self.references.T).masked_fill_(is_positive, -torch.inf)
+            return (p * positive).sum(-1), negatives, (~is_positive).sum(-1)

@@ -1,43 +1,48 @@
 """Validation: how well a net predicts sequences that it is not trained on."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from .batches import RandomCrops, Source
+from .._data.source import Source
+from .batches import RandomCrops
+from .inference import Inference
 from .scores import reference_latents, score_samples
+from .state import Net
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The sequences that were set aside, and how they are scored.
+    """The sequences held out for validation, and how they are scored.
 
     Attributes
     ----------
     batches : RandomCrops
-        Those of the training part, whose latents the predictions compete with.
+        The training part; predictions compete with its latents.
     source : Source
-        What was set aside.
-    options : dict
-        Further ones of `sklearn_cpc.training.scores.score_samples`.
+        The sequences held out.
+    inference : Inference
     """
 
     batches: RandomCrops
     source: Source
-    options: dict[str, Any]
+    inference: Inference
 
-    def score(self, net: Any) -> float:
-        """Return the mean score with the weights of `net` as they are now."""
-        run = {
-            "device": net.device,
-            "autocast": net.autocast,
-        }
+    def score(self, net: Net) -> float:
+        """Return the mean score with the present weights of `net`."""
         references = reference_latents(
-            net.module_, self.batches.source, size=self.batches.crop_length, **run
+            net.module_,
+            self.batches.source,
+            self.inference,
+            size=self.batches.crop_length,
         )
         scores = score_samples(
-            net.module_, self.source, references, **self.options, **run
+            net.module_,
+            self.source,
+            references,
+            self.inference,
+            skip_steps=net.criterion_.skip_steps,
+            temperature=net.criterion_.temperature,
         )
         if np.isnan(scores).all():
             raise ValueError(

@@ -3,17 +3,14 @@ import torch
 
 from sklearn_cpc.nn import CPC
 from sklearn_cpc.nn.features import FEATURES, PooledFeatures, StepFeatures, named_layers
+from sklearn_cpc.nn.initialization import initialize
 
 
 @pytest.fixture
 def model():
-    return CPC.build(
-        n_channels=1,
-        n_timesteps=1000,
-        latent_size=6,
-        context_size=5,
-        generator=torch.Generator().manual_seed(0),
-    ).eval()
+    model = CPC.build(n_channels=1, n_timesteps=1000, latent_size=6, context_size=5)
+    initialize(model, torch.Generator().manual_seed(0))
+    return model.eval()
 
 
 @pytest.fixture
@@ -33,7 +30,7 @@ LAYERS = {
 def test_layers_by_name(model, x, features):
     layers = named_layers(model, x, features)
     assert list(layers) == LAYERS[features]
-    output = model(x)
+    (output,) = model(x)
     expected = {"latent": output.z, "context": output.c}
     for name, (h, downsampling) in layers.items():
         assert h.shape[1] == -(-50 // downsampling)
@@ -42,8 +39,8 @@ def test_layers_by_name(model, x, features):
 
 
 def test_encoder_without_layers_has_latents_and_contexts(model, x):
-    model.encoder = torch.nn.Linear(1, 6)
-    assert list(named_layers(model, x, "all")) == ["latent", "context"]
+    plain = CPC(torch.nn.Linear(1, 6), model.context, model.predictor)
+    assert list(named_layers(plain, x, "all")) == ["latent", "context"]
 
 
 def test_pooled_features_are_named_in_their_order(model, x):

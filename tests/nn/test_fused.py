@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sklearn_cpc.nn import fused
-from sklearn_cpc.nn.info_nce import candidate_logits, cross_entropy
+from sklearn_cpc.nn.info_nce import SharedNegatives, candidate_logits, cross_entropy
 from sklearn_cpc.nn.negatives import positive_columns
 
 
@@ -35,9 +35,8 @@ def test_value_gradient_and_hits_equal_autograd(
     if not masked:
         mask = None
 
-    loss, correct = fused.fused_info_nce(
-        predictions, latents, positive, negative, column, mask, weight, normalize
-    )
+    pairs = fused.Pairs(positive, negative, column, mask, weight)
+    loss, correct = fused.fused_info_nce(predictions, latents, pairs, normalize)
     (2.0 * loss).backward()
     gradients = predictions.grad.clone(), latents.grad.clone()
     predictions.grad = latents.grad = None
@@ -46,11 +45,9 @@ def test_value_gradient_and_hits_equal_autograd(
     logits, column = candidate_logits(
         p,
         latents[positive],
-        latents[negative],
+        SharedNegatives(latents[negative], column, mask),
         temperature=1.0,
         normalize=False,
-        positive_column=column,
-        negative_mask=mask,
     )
     expected = (weight * cross_entropy(logits, column)).sum()
     (2.0 * expected).backward()

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_cpc.nn import info_nce
+from sklearn_cpc.nn import SharedNegatives, info_nce
 
 
 def draw(n_anchors, n_negatives, size, seed=0):
@@ -47,11 +47,9 @@ def test_equals_a_naive_loop(n_anchors, n_negatives, temperature, normalize, see
     loss = info_nce(
         p,
         z,
-        negatives,
+        SharedNegatives(negatives, column, used),
         temperature=temperature,
         normalize=normalize,
-        positive_column=column,
-        negative_mask=used,
         reduction="none",
     )
     expected = naive_loop(p, z, negatives, temperature, normalize, column, used)
@@ -85,8 +83,7 @@ def test_softmax_runs_over_the_candidates_of_one_prediction():
     loss = info_nce(
         predictions,
         positives,
-        positives,
-        positive_column=torch.tensor([0, 1]),
+        SharedNegatives(positives, torch.tensor([0, 1])),
         normalize=False,
         temperature=1.0,
         reduction="none",

@@ -5,10 +5,12 @@ import torch
 
 from sklearn_cpc.nn import CPCLoss
 from sklearn_cpc.nn.loss import LossOutput, mean_output, positive_positions
-from sklearn_cpc.nn.negatives import POOLS
+from sklearn_cpc.nn.model import CPCOutput
+from sklearn_cpc.nn.negatives import NEGATIVES, Origin
 
 LENGTHS = torch.tensor([6, 4, 1, 3])
 GROUPS = torch.tensor([0, 0, 1, 1])
+ORIGIN = Origin(torch.arange(4), GROUPS)
 N_STEPS, N_AHEAD, SIZE = 6, 3, 5
 
 
@@ -16,7 +18,7 @@ def outputs(seed=0):
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(4, N_STEPS, SIZE, generator=generator)
     predictions = torch.randn(4, N_STEPS, N_AHEAD, SIZE, generator=generator)
-    return z, None, predictions, LENGTHS
+    return CPCOutput(z, None, predictions, LENGTHS)
 
 
 def is_negative(strategy, sample, other, step, other_step):
@@ -59,14 +61,14 @@ def naive(z, predictions, strategy, skip_steps, temperature):
     return sum(losses) / len(losses), sum(hits) / len(hits)
 
 
-@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("strategy", NEGATIVES)
 @pytest.mark.parametrize("skip_steps", [0, 2])
 def test_equals_a_naive_loop_over_all_pairs(strategy, skip_steps):
     z, c, predictions, lengths = outputs()
     loss = CPCLoss(
         n_negatives="all", negatives=strategy, skip_steps=skip_steps, temperature=0.3
     )
-    output = loss(z, c, predictions, lengths, groups=GROUPS)
+    output = loss(CPCOutput(z, c, predictions, lengths), origin=ORIGIN)
     expected, accuracy = naive(z, predictions, strategy, skip_steps, 0.3)
     torch.testing.assert_close(output.loss, expected)
     weights = output.n_pairs / output.n_pairs.sum()
@@ -75,11 +77,11 @@ def test_equals_a_naive_loop_over_all_pairs(strategy, skip_steps):
     )
 
 
-@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("strategy", NEGATIVES)
 def test_padding_changes_nothing(strategy):
     def value(z, predictions):
         loss = CPCLoss(negatives=strategy, generator=torch.Generator().manual_seed(1))
-        return loss(z, None, predictions, LENGTHS, groups=GROUPS).loss
+        return loss(CPCOutput(z, None, predictions, LENGTHS), origin=ORIGIN).loss
 
     z, _, predictions, _ = outputs()
     before = value(z, predictions)
@@ -89,11 +91,12 @@ def test_padding_changes_nothing(strategy):
     assert value(z, predictions) == before
 
 
-@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("strategy", NEGATIVES)
 def test_more_padding_than_steps_changes_nothing(strategy):
     def output(z, predictions):
         loss = CPCLoss(n_negatives="all", negatives=strategy)
-        return loss(z, None, predictions, torch.full((4,), N_STEPS), groups=GROUPS)
+        lengths = torch.full((4,), N_STEPS)
+        return loss(CPCOutput(z, None, predictions, lengths), origin=ORIGIN)
 
     z, _, predictions, _ = outputs()
     before = output(z, predictions)
@@ -109,7 +112,7 @@ def test_padding_gets_no_gradient():
     z, c, predictions, lengths = outputs()
     z.requires_grad_()
     predictions.requires_grad_()
-    CPCLoss()(z, c, predictions, lengths).loss.backward()
+    CPCLoss()(CPCOutput(z, c, predictions, lengths)).loss.backward()
     padding = torch.arange(N_STEPS) >= LENGTHS[:, None]
     assert not z.grad[padding].any()
     assert not predictions.grad[padding].any()
@@ -118,7 +121,9 @@ def test_padding_gets_no_gradient():
 
 def test_equal_latents_give_log_of_the_number_of_candidates():
     z, c, predictions, lengths = outputs()
-    output = CPCLoss(n_negatives=9)(torch.ones_like(z), c, predictions, lengths)
+    output = CPCLoss(n_negatives=9)(
+        CPCOutput(torch.ones_like(z), c, predictions, lengths)
+    )
     assert float(output.loss) == pytest.approx(math.log(10), abs=1e-5)
     assert output.chance == pytest.approx(math.log(10))
 
@@ -127,7 +132,9 @@ def test_perfect_predictions_have_full_accuracy():
     z, c, predictions, lengths = outputs()
     for k in range(N_AHEAD):
         predictions[:, : N_STEPS - k - 1, k] = z[:, k + 1 :]
-    output = CPCLoss(n_negatives="all", temperature=0.01)(z, c, predictions, lengths)
+    output = CPCLoss(n_negatives="all", temperature=0.01)(
+        CPCOutput(z, c, predictions, lengths)
+    )
     assert output.accuracy.tolist() == [1.0, 1.0, 1.0]
     assert float(output.loss) < 0.1
     assert output.n_pairs.tolist() == [10, 7, 4]
@@ -136,7 +143,8 @@ def test_perfect_predictions_have_full_accuracy():
 def test_batch_without_any_pair_is_zero_and_trains_nothing():
     z, c, predictions, _ = outputs()
     predictions.requires_grad_()
-    output = CPCLoss()(z, c, predictions, torch.ones(4, dtype=torch.int64))
+    lengths = torch.ones(4, dtype=torch.int64)
+    output = CPCLoss()(CPCOutput(z, c, predictions, lengths))
     output.loss.backward()
     assert output.loss.item() == 0
     assert not predictions.grad.any()
@@ -144,7 +152,8 @@ def test_batch_without_any_pair_is_zero_and_trains_nothing():
 
 def test_bfloat16_model_has_a_float32_loss():
     z, c, predictions, lengths = outputs()
-    loss = CPCLoss(n_negatives="all")(z.bfloat16(), c, predictions.bfloat16(), lengths)
+    output = CPCOutput(z.bfloat16(), c, predictions.bfloat16(), lengths)
+    loss = CPCLoss(n_negatives="all")(output)
     assert loss.loss.dtype == torch.float32
 
 
@@ -158,7 +167,7 @@ def test_positive_positions():
     ]
 
 
-@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("strategy", NEGATIVES)
 def test_shares_of_the_predictions_add_up(strategy):
     """Losses, accuracies and gradients: what processes have of one batch."""
 
@@ -170,7 +179,8 @@ def test_shares_of_the_predictions_add_up(strategy):
             negatives=strategy,
             generator=torch.Generator().manual_seed(1),
         )
-        output = loss(z, c, predictions[first:end], lengths, groups=GROUPS, first=first)
+        share = CPCOutput(z, c, predictions[first:end], lengths)
+        output = loss(share, origin=ORIGIN, first=first)
         output.loss.backward()
         return (output.loss, output.accuracy, z.grad, predictions.grad), output
 

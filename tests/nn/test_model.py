@@ -1,19 +1,28 @@
 import pytest
 import torch
 
-from sklearn_cpc.nn import CPC, CPCLoss, LinearPredictor
-from sklearn_cpc.nn.initialization import initialize
+from sklearn_cpc.nn import (
+    CPC,
+    CausalConv,
+    ConvEncoder,
+    ConvStack,
+    CPCLoss,
+    LinearPredictor,
+)
+from sklearn_cpc.nn.initialization import build, initialize
 
 
 def model(**options):
     options = {"n_channels": 2, "n_timesteps": 300, "latent_size": 8} | options
-    return CPC.build(generator=torch.Generator().manual_seed(0), **options)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return CPC.build(**options)
 
 
 def test_shapes_and_lengths_of_the_output():
     cpc = model(context_size=6, prediction_steps=3)
     assert cpc.downsampling == 4
-    z, c, predictions, lengths = cpc(torch.zeros(2, 10, 2), torch.tensor([10, 4]))
+    ((z, c, predictions, lengths),) = cpc(torch.zeros(2, 10, 2), torch.tensor([10, 4]))
     assert z.shape == (2, 3, 8)
     assert c.shape == (2, 3, 6)
     assert predictions.shape == (2, 3, 3, 8)
@@ -21,8 +30,8 @@ def test_shapes_and_lengths_of_the_output():
 
 
 def test_without_lengths_all_steps_are_valid():
-    cpc = model()
-    assert cpc(torch.zeros(2, 9, 2)).lengths.tolist() == [3, 3]
+    (output,) = model()(torch.zeros(2, 9, 2))
+    assert output.lengths.tolist() == [3, 3]
 
 
 @pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
@@ -31,7 +40,8 @@ def test_no_prediction_depends_on_later_input(encoder, context):
     cpc = model(encoder=encoder, context=context)
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(1, 8 * cpc.downsampling, 2, generator=generator, requires_grad=True)
-    cpc(x).predictions[0, 5].sum().backward()
+    (output,) = cpc(x)
+    output.predictions[0, 5].sum().backward()
     seen = x.grad[0].any(-1).nonzero()[:, 0]
     assert seen.max() == 5 * cpc.downsampling
 
@@ -45,17 +55,33 @@ def test_every_step_ahead_has_its_own_matrix():
 
 
 def test_only_the_generator_decides_the_weights():
+    def weights():
+        encoder = build(ConvEncoder, generator := torch.Generator(), (2, 8, 300))
+        generator.manual_seed(1)
+        sizes = {"latent_size": 8, "context_size": 5, "prediction_steps": 3}
+        return CPC.from_encoder(
+            encoder, "gru", generator=generator, **sizes
+        ).state_dict()
+
     before = torch.get_rng_state()
-    first, second = model().state_dict(), model().state_dict()
+    first, second = weights(), weights()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_modules_are_used_as_they_are():
-    encoder = torch.nn.Linear(2, 8)
-    cpc = model(encoder=encoder)
-    assert cpc.encoder is encoder
+    own, plain = ConvStack([CausalConv(2, 8, [4], stride=2)]), torch.nn.Linear(2, 8)
+    cpc = model(encoder=own)
+    assert cpc.encoder is own
+    assert (cpc.downsampling, cpc.receptive_field) == (2, 4)
+    cpc = model(encoder=plain)
+    assert cpc.encoder.module is plain
     assert (cpc.downsampling, cpc.receptive_field) == (1, None)
+
+
+def test_torchs_generator_draws_the_weights():
+    first, second = model().state_dict(), model().state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_an_own_training_loop_learns_to_continue_a_wave():

@@ -3,8 +3,8 @@ import torch
 from scipy.stats import chisquare
 
 from sklearn_cpc.nn.negatives import (
-    POOLS,
-    WITHOUT_POSITIVE,
+    NEGATIVES,
+    Origin,
     positive_columns,
     sample_candidates,
 )
@@ -35,7 +35,7 @@ def draw(strategy, n_negatives="all", seed=0):
         N_STEPS,
         strategy=strategy,
         n_negatives=n_negatives,
-        groups=GROUPS,
+        origin=Origin(torch.arange(4), GROUPS),
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -46,12 +46,12 @@ def drawn(candidates, sample, strategy):
     index = candidates.position[g]
     if candidates.mask is not None:
         index = index[candidates.mask[g]]
-    elif strategy in WITHOUT_POSITIVE:
+    elif not NEGATIVES[strategy].may_hold_positive:
         index = index[:-1]
     return index.tolist()
 
 
-@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("strategy", NEGATIVES)
 @pytest.mark.parametrize("sample", range(4))
 def test_all_candidates_are_the_pool(strategy, sample):
     positions = drawn(draw(strategy), sample, strategy)
@@ -73,15 +73,14 @@ def test_windows_of_one_sequence_belong_together(strategy, rows):
         N_STEPS,
         strategy=strategy,
         n_negatives="all",
-        sequences=torch.tensor([8, 8, 3, 4]),
-        groups=torch.tensor([0, 0, 0, 1]),
+        origin=Origin(torch.tensor([8, 8, 3, 4]), torch.tensor([0, 0, 0, 1])),
     )
     positions = drawn(candidates, 0, strategy)
     assert {position // N_STEPS for position in positions} == rows
     assert len(positions) == sum(int(LENGTHS[row]) for row in rows)
 
 
-@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("strategy", NEGATIVES)
 @pytest.mark.parametrize("n_negatives", [1, 2, 3])
 def test_every_anchor_has_exactly_the_negatives_asked_for(strategy, n_negatives):
     candidates = draw(strategy, n_negatives, seed=n_negatives)
@@ -107,7 +106,7 @@ def test_every_anchor_has_exactly_the_negatives_asked_for(strategy, n_negatives)
             assert len(negatives) == min(n_negatives, len(pool - {positive}))
 
 
-@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("strategy", NEGATIVES)
 def test_draws_are_uniform(strategy):
     counts = torch.zeros(len(LENGTHS) * N_STEPS)
     generator = torch.Generator().manual_seed(0)
@@ -117,7 +116,7 @@ def test_draws_are_uniform(strategy):
             N_STEPS,
             strategy=strategy,
             n_negatives=2,
-            groups=GROUPS,
+            origin=Origin(torch.arange(4), GROUPS),
             generator=generator,
         )
         counts[drawn(candidates, 0, strategy)] += 1
@@ -127,7 +126,7 @@ def test_draws_are_uniform(strategy):
     assert chisquare(counts[pool]).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("strategy", POOLS)
+@pytest.mark.parametrize("strategy", NEGATIVES)
 def test_only_the_generator_decides(strategy):
     before = torch.get_rng_state()
     first, second = draw(strategy, 2, seed=3), draw(strategy, 2, seed=3)

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
-from sklearn_cpc._inputs import Sequences
-from sklearn_cpc._scaling import NoScaling, ScaledSequences
+from sklearn_cpc._data.scaled import ScaledSequences
+from sklearn_cpc._data.scaling import NoScaling
+from sklearn_cpc._data.sequences import Sequences
+from sklearn_cpc.nn.distributed import Ranks
 from sklearn_cpc.training.batches import RandomCrops, even_batches
+from sklearn_cpc.training.groups import TrainingData
 
 
 def source(lengths):
@@ -12,9 +15,9 @@ def source(lengths):
     return ScaledSequences.of(Sequences(arrays, np.array(lengths), "list"), NoScaling())
 
 
-def crops(lengths, batch_size=4, crop_length=10, seed=0, **options):
+def crops(lengths, batch_size=4, crop_length=10, seed=0, groups=None, **options):
     return RandomCrops(
-        source(lengths),
+        TrainingData(source(lengths), groups),
         batch_size=batch_size,
         crop_length=crop_length,
         rng=np.random.default_rng(seed),
@@ -25,10 +28,8 @@ def crops(lengths, batch_size=4, crop_length=10, seed=0, **options):
 def windows(batches):
     """Return (sequence, first step, length) of every window of an epoch."""
     found = []
-    for inputs, _ in batches:
-        for x, length in zip(
-            inputs["x"].numpy(), inputs["lengths"].numpy(), strict=True
-        ):
+    for batch in batches:
+        for x, length in zip(batch.x.numpy(), batch.lengths.numpy(), strict=True):
             row, start = divmod(int(x[0, 0]), 1000)
             steps = 1000 * row + start + np.arange(length)
             np.testing.assert_array_equal(x[:length, 0], steps)
@@ -70,7 +71,7 @@ def test_windows_are_anywhere_in_the_sequence():
 @pytest.mark.parametrize("n_samples", [1, 4, 5, 9, 12])
 def test_batches_of_an_epoch_have_almost_equal_sizes(n_samples):
     batches = crops([6] * n_samples)
-    sizes = [len(origin) for _, origin in batches]
+    sizes = [len(batch.sequences) for batch in batches]
     assert len(batches) == len(sizes) == -(-n_samples // 4)
     assert max(sizes) <= 4
     assert max(sizes) - min(sizes) <= 1
@@ -78,7 +79,7 @@ def test_batches_of_an_epoch_have_almost_equal_sizes(n_samples):
 
 def steps_of_batches(batches):
     """Return the steps of each batch of an epoch, padding included."""
-    return [inputs["x"].shape[0] * inputs["x"].shape[1] for inputs, _ in batches]
+    return [batch.x.shape[0] * batch.x.shape[1] for batch in batches]
 
 
 def test_a_batch_has_windows_of_similar_lengths():
@@ -87,14 +88,14 @@ def test_a_batch_has_windows_of_similar_lengths():
     sizes = batches.sizes
     for _ in range(3):
         epoch = list(batches)
-        assert [len(origin) for _, origin in epoch] == sizes
+        assert [len(batch.lengths) for batch in epoch] == sizes
         steps = steps_of_batches(epoch)
         assert sum(steps) < 1.5 * lengths.sum()  # 4 times as many, at random
         # Neither from short to long nor always the same ones together.
         assert (np.diff(steps) > 0).any()
         assert (np.diff(steps) < 0).any()
-    together = {frozenset(origin[:, 0].tolist()) for _, origin in epoch}
-    again = {frozenset(origin[:, 0].tolist()) for _, origin in batches}
+    together = {frozenset(batch.sequences.tolist()) for batch in epoch}
+    again = {frozenset(batch.sequences.tolist()) for batch in batches}
     assert not together & again
 
 
@@ -102,9 +103,9 @@ def test_windows_too_short_to_predict_in_are_spread_over_all_batches():
     lengths = np.random.default_rng(0).permutation([2] * 160 + [60] * 80 + [90] * 80)
     batches = crops(lengths, batch_size=32, crop_length=100, predictable=5)
     assert lengths.max() > 2 * lengths.mean()
-    for inputs, _ in batches:
-        assert 6 <= (inputs["lengths"] == 2).sum() <= 26
-        assert 6 <= (inputs["lengths"] > 2).sum() <= 26
+    for batch in batches:
+        assert 6 <= (batch.lengths == 2).sum() <= 26
+        assert 6 <= (batch.lengths > 2).sum() <= 26
     # Of nothing else there are batches all the same.
     assert len(list(crops([1, 2, 3] * 9, batch_size=5, predictable=5))) == 6
 
@@ -115,7 +116,7 @@ def test_windows_of_about_equal_lengths_are_in_any_order(lengths):
     batches = crops(lengths, seed=3)
     expected.integers(batches.spare[batches.rows] + 1)
     order = expected.permutation(len(batches.rows))
-    found = np.concatenate([origin[:, 0] for _, origin in batches])
+    found = np.concatenate([batch.sequences for batch in batches])
     np.testing.assert_array_equal(found, batches.rows[order])
 
 
@@ -129,10 +130,19 @@ def test_epochs_differ_and_the_generator_decides():
 def test_sequence_and_group_go_with_every_window():
     groups = np.array([0, 7, 4])
     batches = crops([25, 10, 3], batch_size=2, groups=groups)
-    for inputs, origin in batches:
-        rows = (inputs["x"][:, 0, 0] // 1000 - 1).long()
-        np.testing.assert_array_equal(origin[:, 0], rows)
-        np.testing.assert_array_equal(origin[:, 1], groups[rows])
+    for batch in batches:
+        rows = (batch.x[:, 0, 0] // 1000 - 1).long()
+        np.testing.assert_array_equal(batch.sequences, rows)
+        np.testing.assert_array_equal(batch.groups, groups[rows])
+        assert batch.origin == (batch.sequences, batch.groups)
+
+
+def test_parts_of_a_batch_are_its_windows_in_their_order():
+    (batch,) = crops([25, 10, 3], batch_size=9, groups=np.array([0, 7, 4]))
+    first, second = batch.split(2)
+    assert (len(first.x), len(second.x)) == (2, 2)
+    for whole, *parts in zip(batch, first, second, strict=True):
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 @pytest.mark.parametrize("n_ranks", [2, 3])
@@ -140,15 +150,14 @@ def test_processes_share_the_windows_of_every_batch(n_ranks):
     lengths = [25, 10, 3, 8, 40, 1, 6, 12, 9]
     whole = list(crops(lengths, batch_size=7))
     shares = [
-        list(crops(lengths, batch_size=7, rank=rank, n_ranks=n_ranks))
+        list(crops(lengths, batch_size=7, ranks=Ranks(rank, n_ranks)))
         for rank in range(n_ranks)
     ]
-    for (inputs, origin), *parts in zip(whole, *shares, strict=True):
-        for name in ("x", "lengths"):
-            joined = np.concatenate([part[name] for part, _ in parts])
-            np.testing.assert_array_equal(joined, inputs[name])
-        np.testing.assert_array_equal(np.concatenate([o for _, o in parts]), origin)
-        sizes = [len(part) for _, part in parts]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        for i, tensor in enumerate(batch):
+            joined = np.concatenate([part[i] for part in parts])
+            np.testing.assert_array_equal(joined, tensor)
+        sizes = [len(part.x) for part in parts]
         assert max(sizes) - min(sizes) <= 1
 
 

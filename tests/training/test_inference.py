@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_cpc._inputs import Sequences
-from sklearn_cpc._scaling import NoScaling, ScaledSequences
-from sklearn_cpc.training.inference import run
+from sklearn_cpc._data.scaled import ScaledSequences
+from sklearn_cpc._data.scaling import NoScaling
+from sklearn_cpc._data.sequences import Sequences
+from sklearn_cpc.training.inference import Inference, run
 
 LENGTHS = np.array([12, 5, 30, 2, 9])
-OPTIONS = {"batch_steps": 40, "device": "cpu", "autocast": None}
+INFERENCE = Inference("cpu", None, batch_steps=40)
 
 
 @pytest.fixture
@@ -19,11 +20,10 @@ def source():
 
 @pytest.mark.parametrize("batch_steps", [1, 20, 60, 1000])
 def test_run_gives_every_row_once(source, batch_steps):
-    options = OPTIONS | {"batch_steps": batch_steps}
+    inference = Inference("cpu", None, batch_steps)
     rows = []
-    for index, output in run(lambda x, lengths: x.sum((1, 2)), source, **options):
-        assert len(output) >= len(index)
-        for row, total in zip(index, output, strict=False):
+    for index, output in run(lambda x, lengths: x.sum((1, 2)), source, inference):
+        for row, total in zip(index, output, strict=True):
             expected = source.sequences.arrays[row].sum()
             assert float(total) == pytest.approx(expected, abs=1e-5)
         rows.extend(index)
@@ -31,6 +31,6 @@ def test_run_gives_every_row_once(source, batch_steps):
 
 
 def test_run_leaves_the_mode_of_torch_to_the_caller(source):
-    for _ in run(lambda x, lengths: x, source, **OPTIONS):
+    for _ in run(lambda x, lengths: x, source, INFERENCE):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()

@@ -25,7 +25,7 @@ class RatesOfUpdates(Callback):
     def on_train_begin(self, net, **kwargs):
         self.rates_ = []
 
-    def on_batch_end(self, net, training, **kwargs):
+    def on_batch_begin(self, net, training, **kwargs):
         self.rates_.append(net.optimizer_.param_groups[0]["lr"])
 
 

@@ -5,11 +5,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sklearn_cpc._image_inputs import Grid, Patches
-from sklearn_cpc._inputs import Sequences
-from sklearn_cpc._scaling import NoScaling, ScaledSequences
+from sklearn_cpc._data.images import Grid, Patches
+from sklearn_cpc._data.scaled import ScaledSequences
+from sklearn_cpc._data.scaling import NoScaling
+from sklearn_cpc._data.sequences import Sequences
 from sklearn_cpc.nn import CPC, GridCPC, GridEncoder
+from sklearn_cpc.nn.initialization import initialize
 from sklearn_cpc.training import scores as module
+from sklearn_cpc.training.inference import Inference
 from sklearn_cpc.training.scores import (
     contrastive_accuracy,
     reference_latents,
@@ -17,7 +20,7 @@ from sklearn_cpc.training.scores import (
 )
 
 LENGTHS = np.array([12, 5, 30, 2, 9])
-OPTIONS = {"batch_steps": 40, "device": "cpu", "autocast": None}
+INFERENCE = Inference("cpu", None, batch_steps=40)
 
 
 @pytest.fixture
@@ -29,18 +32,14 @@ def source():
 
 @pytest.fixture
 def model():
-    return CPC.build(
-        n_channels=2,
-        n_timesteps=30,
-        latent_size=6,
-        context_size=5,
-        prediction_steps=3,
-        generator=torch.Generator().manual_seed(0),
-    ).eval()
+    sizes = {"latent_size": 6, "context_size": 5, "prediction_steps": 3}
+    model = CPC.build(n_channels=2, n_timesteps=30, **sizes)
+    initialize(model, torch.Generator().manual_seed(0))
+    return model.eval()
 
 
 def test_references_are_latents_of_valid_steps(source, model):
-    references = reference_latents(model, source, size=10, **OPTIONS)
+    references = reference_latents(model, source, INFERENCE, size=10)
     expected = torch.cat(
         [
             F.normalize(
@@ -59,7 +58,7 @@ def test_at_most_256_references():
     arrays = np.random.default_rng(0).normal(size=(80, 40, 2))
     source = ScaledSequences.of(Sequences(arrays, lengths, "array"), NoScaling())
     model = CPC.build(n_channels=2, n_timesteps=40, latent_size=4)
-    assert reference_latents(model, source, size=40, **OPTIONS).shape == (256, 4)
+    assert reference_latents(model, source, INFERENCE, size=40).shape == (256, 4)
 
 
 @pytest.mark.parametrize("skip_steps", [0, 2])
@@ -68,13 +67,13 @@ def test_scores_equal_a_loop_over_the_definition(
     monkeypatch, source, model, skip_steps, n_anchors
 ):
     monkeypatch.setattr(module, "SCORE_ANCHORS", n_anchors)
-    references = reference_latents(model, source, size=4, **OPTIONS)
-    scores = score_samples(
-        model, source, references, skip_steps=skip_steps, temperature=0.2, **OPTIONS
-    )
+    references = reference_latents(model, source, INFERENCE, size=4)
+    options = {"skip_steps": skip_steps, "temperature": 0.2}
+    scores = score_samples(model, source, references, INFERENCE, **options)
     for row, x in enumerate(source.sequences.arrays):
         with torch.no_grad():
-            z, _, predictions, _ = model(torch.tensor(x[None], dtype=torch.float32))
+            (output,) = model(torch.tensor(x[None], dtype=torch.float32))
+        z, _, predictions, _ = output
         z, predictions = (
             F.normalize(z[0], dim=-1),
             F.normalize(predictions[0], dim=-1),
@@ -103,11 +102,11 @@ def test_scores_equal_a_loop_over_the_definition(
 def test_score_where_nothing_differs_from_the_positive_is_guessing(model):
     arrays = np.zeros((3, 20, 2))
     source = ScaledSequences.of(Sequences(arrays, np.full(3, 20), "array"), NoScaling())
-    model.encoder = torch.nn.Linear(2, 6)  # without memory: all latents are equal
-    references = reference_latents(model, source, size=20, **OPTIONS)
-    scores = score_samples(
-        model, source, references, skip_steps=0, temperature=0.1, **OPTIONS
-    )
+    plain = torch.nn.Linear(2, 6)  # without memory: all latents are equal
+    model = CPC(plain, model.context, model.predictor)
+    references = reference_latents(model, source, INFERENCE, size=20)
+    options = {"skip_steps": 0, "temperature": 0.1}
+    scores = score_samples(model, source, references, INFERENCE, **options)
     np.testing.assert_allclose(scores, 0, atol=1e-5)
 
 
@@ -116,11 +115,12 @@ def test_accuracies_equal_a_loop_over_the_definition(
     monkeypatch, source, model, n_anchors
 ):
     monkeypatch.setattr(module, "SCORE_ANCHORS", n_anchors)
-    references = reference_latents(model, source, size=4, **OPTIONS)
+    references = reference_latents(model, source, INFERENCE, size=4)
     right = [[] for _ in range(3)]
     for x in source.sequences.arrays:
         with torch.no_grad():
-            z, _, predictions, _ = model(torch.tensor(x[None], dtype=torch.float32))
+            (output,) = model(torch.tensor(x[None], dtype=torch.float32))
+        z, _, predictions, _ = output
         z, p = F.normalize(z[0], dim=-1), F.normalize(predictions[0], dim=-1)
         for t in range(len(x)):
             for k in range(3):
@@ -129,14 +129,14 @@ def test_accuracies_equal_a_loop_over_the_definition(
                     others = references[references @ target < 1 - 1e-6]
                     best = (others @ p[t, k]).max()
                     right[k].append(bool(p[t, k] @ target > best))
-    accuracy = contrastive_accuracy(model, source, references, skip_steps=1, **OPTIONS)
+    accuracy = contrastive_accuracy(model, source, references, INFERENCE, skip_steps=1)
     np.testing.assert_allclose(accuracy, [np.mean(r) for r in right])
     assert 0 < accuracy.mean() < 1
 
 
 def test_accuracy_of_steps_beyond_all_sequences_is_unknown(source, model):
-    references = reference_latents(model, source, size=4, **OPTIONS)
-    accuracy = contrastive_accuracy(model, source, references, skip_steps=27, **OPTIONS)
+    references = reference_latents(model, source, INFERENCE, size=4)
+    accuracy = contrastive_accuracy(model, source, references, INFERENCE, skip_steps=27)
     np.testing.assert_array_equal(np.isnan(accuracy), [False, False, True])
 
 
@@ -153,11 +153,11 @@ def test_scores_of_images_are_means_over_all_directions():
         directions=4,
         generator=torch.Generator().manual_seed(0),
     ).eval()
-    references = reference_latents(model, source, size=4, **OPTIONS)
+    references = reference_latents(model, source, INFERENCE, size=4)
     assert references.shape == (3 * 4 * 5, 6)
-    options = {"skip_steps": 1, **OPTIONS}
-    scores = score_samples(model, source, references, temperature=0.2, **options)
-    accuracy = contrastive_accuracy(model, source, references, **options)
+    arguments = (model, source, references, INFERENCE)
+    scores = score_samples(*arguments, skip_steps=1, temperature=0.2)
+    accuracy = contrastive_accuracy(*arguments, skip_steps=1)
     right = [[], []]
     for row in range(3):
         x = torch.from_numpy(source.batch(np.array([row]))[0])

@@ -3,8 +3,8 @@ import torch
 
 from sklearn_cpc.nn import AudioEncoder, CausalConv, ConvEncoder, ConvStack
 from sklearn_cpc.nn.encoders import ENCODERS
+from sklearn_cpc.nn.encoders.kernels import LOWEST, KernelBank
 from sklearn_cpc.nn.initialization import build
-from sklearn_cpc.nn.kernels import LOWEST, KernelBank
 from sklearn_cpc.nn.masks import step_mask
 
 LENGTHS = {"conv": 300, "kernels": 300, "audio": 1000, "log_mel": 1000}

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from sklearn_cpc._documents import (
+from sklearn_cpc._data.texts import (
     MAX_SENTENCE,
     N_RESERVED,
     UNKNOWN,
@@ -111,7 +111,7 @@ BYTES = byte_of_character()
 
 def test_byte_pairs_are_the_same_in_another_process_and_order():
     code = (
-        "from sklearn_cpc._documents import train_byte_pairs as f;"
+        "from sklearn_cpc._data.tokenizers import train_byte_pairs as f;"
         "print(hash(f(['aa ab', 'ab ba'] * 50, 260)[0]))"
     )
     env = os.environ | {"PYTHONHASHSEED": "0"}
@@ -248,7 +248,7 @@ def test_the_environment_stays_as_it_was(monkeypatch):
 
 def test_no_warning_after_a_fork():
     code = (
-        "import os; from sklearn_cpc._documents import TextReader as R;"
+        "import os; from sklearn_cpc._data.texts import TextReader as R;"
         "r = R.learn(['a b'] * 9, unit='token', lowercase=True, tokenizer='bpe',"
         " size=300); r.read(['a b']);"
         "pid = os.fork(); r.read(['b a']); pid and os.waitpid(pid, 0)"

@@ -1,21 +1,36 @@
-"""Encoders of image patches: each patch by itself to one latent.
+"""Encoders of images: each patch of a grid by itself to one latent.
 
-A patch encoder is a module with the call ``(N, C, P, P) -> (N, D)`` without batch
-statistics. It may also have a method ``layers(x)`` that returns one vector for
-every layer, the latents last.
-
-To add one: write the class and give it a name in `PATCH_ENCODERS`.
+To add one: write a patch encoder here and name it in ``encoders/__init__.py``.
 """
-
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..registry import register
+from .base import Encoder
 from .convolutions import low_precision
 
-# Layer norm over very few channels leaves nothing: of a single one, always 0.
+# Layer norm over very few channels leaves nothing; one channel is always 0.
 MIN_WIDTH = 8
+
+
+class PatchEncoder(nn.Module):
+    """From patches to latents, ``(N, C, P, P) -> (N, D)``, without batch statistics."""
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Return one vector for every layer, the latents last.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, C, P, P)
+            Patches.
+
+        Returns
+        -------
+        list of Tensor
+            Shapes (N, D_i). Without an override, the latents alone.
+        """
+        return [self(x)]
 
 
 class PatchConv(nn.Module):
@@ -46,21 +61,24 @@ class PatchConv(nn.Module):
         return F.relu(self.norm(h.movedim(1, -1))).movedim(-1, 1)
 
 
-class ConvPatchEncoder(nn.Module):
-    """Small convolutional net: halves a patch until 3 pixels or fewer are left.
+@register
+class ConvPatchEncoder(PatchEncoder):
+    """Small convolutional net that halves a patch until 3 pixels or fewer are left.
 
     Parameters
     ----------
     n_channels : int
         Channels of the images.
     latent_size : int
-        Size of the latents; the layers before are narrower.
+        Size of the latents. The layers below are narrower.
     patch_size : int
         Side of a patch, in pixels. From 16 on, the first layer halves it, too.
     """
 
     def __init__(self, n_channels: int, latent_size: int, patch_size: int) -> None:
         super().__init__()
+        self.n_channels, self.latent_size = n_channels, latent_size
+        self.patch_size = patch_size
         stride = 1 if patch_size < 16 else 2
         side, width = -(-patch_size // stride), max(MIN_WIDTH, latent_size // 4)
         convolutions = [PatchConv(n_channels, width, 3, stride, padding=1)]
@@ -71,8 +89,13 @@ class ConvPatchEncoder(nn.Module):
         convolutions.append(PatchConv(width, latent_size, side))
         self.convolutions = nn.ModuleList(convolutions)
 
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, P, P) -> (N, D)
+        for conv in self.convolutions:
+            x = conv(x)
+        return x.flatten(1)
+
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the output of every convolution, its mean over the patch.
+        """Return the output of every convolution, averaged over the patch.
 
         Parameters
         ----------
@@ -90,27 +113,21 @@ class ConvPatchEncoder(nn.Module):
             outputs.append(x.mean((2, 3)))
         return outputs
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, C, P, P) -> (N, D)
-        for conv in self.convolutions:
-            x = conv(x)
-        return x.flatten(1)
 
-
-class GridEncoder(nn.Module):
+@register
+class GridEncoder(Encoder):
     """A patch encoder for whole grids of patches.
 
     Parameters
     ----------
-    encoder : nn.Module
-        ``(N, C, P, P) -> (N, D)``.
+    encoder : PatchEncoder or nn.Module
+        ``(N, C, P, P) -> (N, D)``. A module that is no `PatchEncoder` has its latents
+        as its only layer.
     n_overlapping : int
         Rows of the grid that share pixels with a row, itself included.
     latent_size : int
         Size of the latents, D.
     """
-
-    made_of = ("encoder", "n_overlapping", "latent_size")
-    downsampling = 1
 
     def __init__(
         self, encoder: nn.Module, n_overlapping: int, latent_size: int
@@ -121,8 +138,12 @@ class GridEncoder(nn.Module):
         self.skip_steps = n_overlapping - 1
         self.latent_size = latent_size
 
+    def forward(self, x: Tensor) -> Tensor:  # (B, R, Q, C, P, P) -> (B, R, Q, D)
+        z: Tensor = self.encoder(x.flatten(0, 2)).unflatten(0, x.shape[:3])
+        return z
+
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Return the output of every layer, if the encoder has such a method.
+        """Return the output of every layer of the patch encoder.
 
         Parameters
         ----------
@@ -134,17 +155,7 @@ class GridEncoder(nn.Module):
         list of Tensor
             Shapes (B, R, Q, D_i), the latents last.
         """
-        encoder: Any = self.encoder
-        patches = x.flatten(0, 2)
-        outputs = (
-            encoder.layers(patches)
-            if hasattr(encoder, "layers")
-            else [encoder(patches)]
-        )
+        if not isinstance(self.encoder, PatchEncoder):
+            return [self(x)]
+        outputs = self.encoder.layers(x.flatten(0, 2))
         return [h.unflatten(0, x.shape[:3]) for h in outputs]
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, R, Q, C, P, P) -> (B, R, Q, D)
-        return self.encoder(x.flatten(0, 2)).unflatten(0, x.shape[:3])
-
-
-PATCH_ENCODERS = {"conv": ConvPatchEncoder}

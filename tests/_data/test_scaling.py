@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from sklearn_cpc._inputs import Sequences
-from sklearn_cpc._scaling import LIMIT, SCALINGS, ScaledSequences
+from sklearn_cpc._data.scaled import LIMIT, ScaledSequences
+from sklearn_cpc._data.scaling import SCALINGS
+from sklearn_cpc._data.sequences import Sequences
 
 RNG = np.random.default_rng(0)
 SHIFT, SPREAD = np.array([1e4, -3.0]), np.array([10.0, 0.5])

@@ -79,7 +79,7 @@ def test_bfloat16_leaves_the_spectra_alone():
 
 
 def test_a_first_use_without_gradients_does_not_spoil_training():
-    from sklearn_cpc.nn import spectra
+    from sklearn_cpc.nn.encoders import spectra
 
     spectra._matrices.cache_clear()
     x = torch.randn(1, 500, 1)

@@ -1,126 +1,35 @@
-"""Whatever a user passes, read into checked sequences or refused with a reason."""
+"""Whatever a user passes as sequences, checked or refused with a reason."""
 
-import mmap
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from .sequences import CHUNK, Sequences, release
+
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-CHUNK = 2**22  # values looked at once, so that a memmap is never in memory whole
 FORMS = (
     "Pass an array of shape (n_samples, n_timesteps) or (n_samples, n_timesteps, "
     "n_channels), or a list of arrays of shape (length_i,) or (length_i, n_channels)."
 )
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """Checked sequences; nothing is copied from the user's arrays.
-
-    Attributes
-    ----------
-    arrays : ndarray of shape (n, T, C), or list of n arrays of shape (length_i, C)
-        The values, of any real dtype; NaN where a value is missing.
-    lengths : ndarray of shape (n,), dtype int64
-        Valid steps of each sequence, at most the length of its array.
-    form : {"table", "array", "list"}
-        How they came: 2-D, 3-D, or one by one.
-    """
-
-    arrays: np.ndarray | list[np.ndarray]
-    lengths: np.ndarray
-    form: str
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    @property
-    def n_channels(self) -> int:
-        """Number of channels, the same for all sequences."""
-        return self.arrays[0].shape[1]
-
-    def take(self, rows: np.ndarray) -> "Sequences":
-        """Return some of the sequences; their values are not copied."""
-        arrays = [self.arrays[row] for row in rows]
-        return Sequences(arrays, self.lengths[rows], self.form)
-
-    def pieces(self, row: int) -> Iterator[np.ndarray]:
-        """Yield the valid steps of a sequence, at most `CHUNK` values at once."""
-        array, length = self.arrays[row], int(self.lengths[row])
-        size = max(1, CHUNK // array.shape[1])
-        for start in range(0, length, size):
-            yield array[start : min(start + size, length)]
-            if length > size:
-                release([array])
-
-    def padded(
-        self,
-        rows: np.ndarray,
-        starts: np.ndarray | None = None,
-        size: int | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Copy windows of some sequences into one array, padded on the right.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (B,)
-        starts : ndarray of shape (B,), default=None
-            First step of each window; None starts at 0.
-        size : int, default=None
-            Longest window; None takes whole sequences.
-
-        Returns
-        -------
-        values : ndarray of shape (B, T, C), float64
-            T is the length of the longest window; padding is NaN.
-        lengths : ndarray of shape (B,)
-            Valid steps of each window.
-        """
-        if starts is None:
-            starts = np.zeros(len(rows), dtype=np.int64)
-        lengths = np.maximum(self.lengths[rows] - starts, 0)
-        if size is not None:
-            lengths = np.minimum(lengths, size)
-        values = np.full((len(rows), lengths.max(), self.n_channels), np.nan)
-        for window, row, start, length in zip(
-            values, rows, starts, lengths, strict=True
-        ):
-            window[:length] = self.arrays[row][start : start + length]
-        release(self.arrays[row] for row in rows)
-        return values, lengths
-
-
-def release(arrays: Iterable[np.ndarray]) -> None:
-    """Let go of the pages of memory maps that are open for reading only.
-
-    The system would do so when memory runs short; until then, all that was ever read
-    would count as memory of this process. They are mapped again when they are needed.
-    """
-    maps = {}
-    for array in arrays:
-        base: Any = array
-        while isinstance(base, np.ndarray):
-            base = base.base
-        if isinstance(base, mmap.mmap):
-            maps[id(base)] = base
-    for base in maps.values() if hasattr(mmap, "MADV_DONTNEED") else ():
-        with memoryview(base) as view:
-            read_only = view.readonly
-        if read_only:  # changes of a private copy would be lost
-            base.madvise(mmap.MADV_DONTNEED)
-
-
 def read_sequences(
-    estimator: Any, X: Any, *, channels_first: bool, allow_nan: bool, reset: bool
+    estimator: BaseEstimator,
+    X: Any,
+    *,
+    channels_first: bool,
+    allow_nan: bool,
+    reset: bool,
 ) -> Sequences:
-    """Read `X` in any of the accepted forms and note its features on `estimator`.
+    """Read `X` in any of the accepted forms, and note its features on `estimator`.
 
-    Sets ``n_features_in_``, ``n_channels_in_`` and ``feature_names_in_`` if
-    `reset`, else compares with them.
+    With `reset`, this sets ``n_features_in_``, ``n_channels_in_`` and
+    ``feature_names_in_``. Otherwise it compares `X` with them.
 
     Parameters
     ----------
@@ -143,7 +52,7 @@ def read_sequences(
     Raises
     ------
     ValueError, TypeError
-        If `X` cannot be read, with what came and what is accepted.
+        If `X` cannot be read. The message says what came and what is accepted.
     """
     if getattr(getattr(X, "index", None), "nlevels", 1) > 1:
         raise ValueError(
@@ -166,7 +75,7 @@ def read_sequences(
 
 
 def _one_by_one(X: Any) -> list[Any] | None:
-    """Return one array-like for each sample if `X` holds such, else None."""
+    """Return one array-like for each sample, or None if `X` is a single array."""
     if hasattr(X, "columns") and hasattr(X, "to_numpy"):  # a pandas or polars frame
         table = X.to_numpy()
         if table.dtype != object or table.size == 0 or np.ndim(table[0, 0]) == 0:
@@ -187,9 +96,10 @@ def _one_by_one(X: Any) -> list[Any] | None:
 
 
 def _join_channels(cells: np.ndarray, row: int) -> np.ndarray:
-    """Join the cells of a frame's row, one channel each, or a single array."""
+    """Join the cells of a frame's row, one channel each; a single cell has them all."""
     if len(cells) == 1:
-        return cells[0]
+        only: np.ndarray = cells[0]
+        return only
     lengths = {len(cell) for cell in cells}
     if len(lengths) > 1:
         raise ValueError(
@@ -199,9 +109,9 @@ def _join_channels(cells: np.ndarray, row: int) -> np.ndarray:
     return np.stack([_numbers(cell) for cell in cells], axis=1)
 
 
-def _read_array(estimator: Any, X: Any, channels_first: bool) -> Sequences:
-    # scikit-learn's own words for sparse, complex, textual and empty input.
-    # Finiteness is checked afterwards, in pieces that suit memmaps.
+def _read_array(estimator: BaseEstimator, X: Any, channels_first: bool) -> Sequences:
+    # scikit-learn's own messages for sparse, complex, textual and empty input.
+    # `_padding` checks finiteness later, in pieces that suit memory maps.
     try:
         array = check_array(
             X,
@@ -212,7 +122,7 @@ def _read_array(estimator: Any, X: Any, channels_first: bool) -> Sequences:
             allow_nd=True,
             ensure_all_finite=False,
         )
-        if array.dtype == object:  # old releases leave frames of several dtypes so
+        if array.dtype == object:  # old releases return frames of several dtypes so
             array = array.astype(np.float64)
     except TypeError as error:
         if "NAType" not in str(error):
@@ -264,10 +174,10 @@ def _read_list(samples: list[Any], channels_first: bool) -> Sequences:
 
 
 def _numbers(sample: Any) -> np.ndarray:
-    """Return one sample as an array; of pandas, with NaN for its missing values."""
+    """Return one sample as an array, with NaN for the missing values of pandas."""
     if not hasattr(sample, "iloc"):
         return np.asarray(sample)
-    return check_array(
+    array: np.ndarray = check_array(
         sample,
         dtype=None,
         ensure_2d=False,
@@ -275,10 +185,11 @@ def _numbers(sample: Any) -> np.ndarray:
         ensure_min_samples=0,
         ensure_min_features=0,
     )
+    return array
 
 
 def _padding(sequences: Sequences, allow_nan: bool) -> np.ndarray:
-    """Count the trailing all-NaN steps of each sample; refuse what is not finite."""
+    """Count the trailing all-NaN steps of each sample; refuse other infinities."""
     arrays = sequences.arrays
     if isinstance(arrays, list):
         pieces = [array[None] for array in arrays]
@@ -298,7 +209,7 @@ def _padding_of_piece(array: np.ndarray, allow_nan: bool, first_row: int) -> np.
         return none
     limit = min(FLOAT32_MAX, float(np.finfo(array.dtype).max))
     n_steps = max(1, CHUNK // (array.shape[0] * array.shape[2]))
-    # A comparison with NaN is False: both kinds of fault are counted at once.
+    # A comparison with NaN is False: this finds both NaN and infinity.
     for start in range(0, array.shape[1], n_steps):
         if not (np.abs(array[:, start : start + n_steps]) <= limit).all():
             break
@@ -322,10 +233,13 @@ def _padding_of_piece(array: np.ndarray, allow_nan: bool, first_row: int) -> np.
     if not present.any(1).all():
         row = first_row + int((~present.any(1)).argmax())
         raise ValueError(f"Sample {row} of X is NaN throughout: remove it.")
-    return present[:, ::-1].argmax(1)
+    padding: np.ndarray = present[:, ::-1].argmax(1)
+    return padding
 
 
-def _note_features(estimator: Any, X: Any, sequences: Sequences, reset: bool) -> None:
+def _note_features(
+    estimator: BaseEstimator, X: Any, sequences: Sequences, reset: bool
+) -> None:
     """Set or compare the numbers of features and channels, and the names."""
     n_channels = sequences.n_channels
     is_frame = hasattr(X, "columns")
@@ -338,8 +252,8 @@ def _note_features(estimator: Any, X: Any, sequences: Sequences, reset: bool) ->
             f"expecting {estimator.n_channels_in_} channels as input."
         )
     if sequences.form == "table":
-        # A table of another width is fine for a model of sequences, but not for
-        # one that was fitted on a table: scikit-learn's rule.
+        # scikit-learn's rule: a model that was fitted on a table takes no table of
+        # another width. A model of sequences does.
         if estimator._fitted_on_table:
             validate_data(estimator, X, reset=reset, skip_check_array=True)
     elif is_frame and X.shape[1] == n_channels:

@@ -1,9 +1,8 @@
-"""Where and with what randomness a model runs: device, threads, seeds."""
+"""Device, threads, seeds and precision."""
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +33,7 @@ def resolve_device(device: str) -> str:
 
 
 def available_device(device: str) -> str:
-    """Return the torch device for a name, the CPU if it cannot be used here."""
+    """Return the torch device for a name, or the CPU if it cannot be used here."""
     try:
         return resolve_device(device)
     except ValueError as error:
@@ -44,10 +43,10 @@ def available_device(device: str) -> str:
 
 @contextmanager
 def torch_threads(n_jobs: int | None) -> Iterator[None]:
-    """Give torch `n_jobs` threads for a while; None leaves its own number.
+    """Give torch `n_jobs` threads for a while. None leaves torch's own number.
 
-    The number is one for the whole process, so estimators that run at once in
-    threads should all leave it at None.
+    The whole process shares the number. Estimators that run at once in threads should
+    all leave it at None.
     """
     if n_jobs is None:
         yield
@@ -60,10 +59,12 @@ def torch_threads(n_jobs: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def spawn_seeds(random_state: Any, n_seeds: int) -> list[int]:
-    """Return independent seeds; no global generator is read or advanced.
+def spawn_seeds(
+    random_state: int | np.random.RandomState | None, n_seeds: int
+) -> list[int]:
+    """Return independent seeds. No global generator is read or advanced.
 
-    None takes fresh entropy, an int gives the same seeds every time, and a
+    None takes fresh entropy. An int gives the same seeds every time. A
     `numpy.random.RandomState` is advanced by one draw.
     """
     if isinstance(random_state, np.random.RandomState):

@@ -1,74 +1,77 @@
-"""A first layer for time series that is not learned: kernels scaled to the data."""
+"""A fixed first layer for time series: kernels scaled to the data, not learned."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .masks import latent_lengths, step_mask
-from .windows import next_windows
+from ..causal import CausalModule
+from ..masks import latent_lengths, step_mask
+from .windows import WindowState, next_windows
 
-# Outputs that vary less are not made to vary by 1, lest rounding is all they show.
-MIN_DEVIATION = 1e-3
+# Channels that vary less are not scaled to 1: that would show rounding only.
+MIN_STD = 1e-3
 # Channels become positive between this quantile of the data and its opposite.
 LOWEST = 0.05
-# Added to the variance of what is divided by its deviation, lest rounding is amplified.
+# Added to the variance that the shape channels are divided by: rounding stays small.
 MIN_VARIANCE = 1e-2
-# From the median absolute deviation to the standard one, of normal values.
+# Ratio of the standard deviation to the median absolute deviation of normal values.
 NORMAL = 1.4826
 
 
 def even_widths(n_channels: int, n_branches: int) -> list[int]:
-    """Return the channels of each branch, the first with what is left over."""
+    """Return the channels of each branch. The first one takes the remainder."""
     widths = [n_channels // n_branches] * n_branches
     widths[0] += n_channels - sum(widths)
     return widths
 
 
 def spread_quantiles(values: Tensor) -> Tensor:
-    """Return another quantile of each channel, (n, D) -> (D,), from low to high."""
+    """Return a low quantile of the first channel up to a high one of the last.
+
+    The shapes are (n, D) -> (D,).
+    """
     quantiles = torch.linspace(LOWEST, 1 - LOWEST, values.shape[1])
     rows = (quantiles * (len(values) - 1)).long()
     return values.sort(0).values.gather(0, rows[None])[0]
 
 
-def deviations(values: Tensor) -> Tensor:
+def standard_deviations(values: Tensor) -> Tensor:
     """Return the standard deviation of each channel, (n, D) -> (D,)."""
-    return values.std(0, correction=0).clamp(min=MIN_DEVIATION)
+    return values.std(0, correction=0).clamp(min=MIN_STD)
 
 
 def robust_deviations(values: Tensor) -> Tensor:
-    """Return a deviation that few sequences of large values do not determine."""
+    """Return a standard deviation that a few large values hardly change."""
     median = values.median(0).values
     absolute = (values - median).abs().median(0).values * NORMAL
-    return torch.minimum(deviations(values), absolute.clamp(min=MIN_DEVIATION))
+    return torch.minimum(standard_deviations(values), absolute.clamp(min=MIN_STD))
 
 
 def asinh(h: Tensor) -> Tensor:
-    """Return the inverse hyperbolic sine, which ONNX cannot export by itself."""
+    """Return the inverse hyperbolic sine by operations that ONNX can export."""
     rest = h.square() / (1 + (h.square() + 1).sqrt())
     return h.sign() * torch.log1p(h.abs() + rest)
 
 
-class KernelBank(nn.Module):
+class KernelBank(CausalModule):
     """Fixed convolutions over the past, with kernels of several sizes.
 
-    One half of the channels sees how large the input is, the other its shape alone:
-    divided by the deviation over the channels of its kernel size. An inverse
-    hyperbolic sine keeps large values from drowning the others, and layer norm over
-    all channels follows. Sequences begin with their first value, as if it had always
-    been there. The kernels are random; `calibrate` scales them to the data, and
-    training does not change them.
+    Half of the channels see the size of the input. The other half see its shape alone:
+    they are divided by the standard deviation over the channels of their kernel size.
+    An inverse hyperbolic sine compresses large values. Layer norm over all channels
+    follows. The first value of a sequence is repeated before its beginning. The kernels
+    are random; `calibrate` scales them to the data, and training does not change them.
 
     Parameters
     ----------
     n_in, n_out : int
-        Channels of the input and of the output, at least two of these.
+        Channels of the input and of the output, at least two of the latter.
     kernel_sizes : sequence of int
-        Steps that the kernels look at; those of several steps, of which there must be
-        one, in both halves.
+        Steps that the kernels see, at least one of them several. Both halves have
+        kernels of several steps; the first half has kernels of one step, too.
     stride : int, default=1
         Input steps for each output step.
     """
@@ -102,9 +105,9 @@ class KernelBank(nn.Module):
         return self.advance(h)[0]
 
     def advance(
-        self, h: Tensor, state: tuple[Tensor, int] | None = None
-    ) -> tuple[Tensor, Any]:
-        """Go on with a sequence; see `CausalConv.advance`."""
+        self, h: Tensor, state: WindowState | None = None
+    ) -> tuple[Tensor, WindowState | None]:
+        """Process the next steps of sequences; see `CausalConv.advance`."""
         h, state = self._windows(h, state)
         if not h.shape[1]:
             return h.new_zeros(h.shape[0], 0, self.n_channels), state
@@ -114,11 +117,11 @@ class KernelBank(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, x: Tensor, lengths: Tensor) -> None:
-        """Make the kernels see change, and what is typical of the data.
+        """Make the kernels see changes, and scale them to the data.
 
-        Kernels of several steps are made to sum to zero. Then each channel has a
-        deviation of 1, and those of a kernel size become positive at different
-        quantiles of the data, as the biases of MiniRocket are chosen [1]_.
+        The weights of kernels of several steps then sum to zero. Each channel gets a
+        standard deviation of 1. The channels of a kernel size become positive at
+        different quantiles of the data, as MiniRocket chooses its biases [1]_.
 
         Parameters
         ----------
@@ -136,29 +139,30 @@ class KernelBank(nn.Module):
         windows, _ = self._windows(x, None)
         n_steps = -(-x.shape[1] // self.stride)
         valid = step_mask(latent_lengths(lengths, self.stride), n_steps)
-        levels: Any = self.levels
-        shapes: Any = self.shapes
-        norms: Any = self.norms
+        levels = [cast(nn.Conv1d, conv) for conv in self.levels]
+        shapes = [cast(nn.Conv1d, conv) for conv in self.shapes]
+        norms = [cast(nn.LayerNorm, norm) for norm in self.norms]
         for conv in (*levels, *shapes):
             if conv.kernel_size[0] > 1:
-                # As weights of the changes from step to step.
+                # The weights of the changes from step to step.
                 zero_sum = conv.weight - conv.weight.mean(2, keepdim=True)
                 conv.weight.copy_(zero_sum - zero_sum.cumsum(2))
-            deviation = robust_deviations(self._outputs(conv, windows)[valid])
-            conv.weight /= deviation[:, None, None]
+            std = robust_deviations(self._outputs(conv, windows)[valid])
+            conv.weight /= std[:, None, None]
         for conv in levels:
-            conv.bias.zero_()
-            conv.bias -= spread_quantiles(self._outputs(conv, windows)[valid])
+            bias = cast(Tensor, conv.bias)
+            bias.zero_()
+            bias -= spread_quantiles(self._outputs(conv, windows)[valid])
         for conv, norm in zip(shapes, norms, strict=True):
             values = self._outputs(conv, windows)[valid]
-            shape = F.layer_norm(values, norm.weight.shape, eps=norm.eps)
+            shape = F.layer_norm(values, list(norm.weight.shape), eps=norm.eps)
             norm.weight.copy_(1 / robust_deviations(shape))
             norm.bias.copy_(-spread_quantiles(shape) * norm.weight)
 
     def _windows(
-        self, x: Tensor, state: tuple[Tensor, int] | None
-    ) -> tuple[Tensor, Any]:
-        """Return what the next windows see; see `next_windows`."""
+        self, x: Tensor, state: WindowState | None
+    ) -> tuple[Tensor, WindowState | None]:
+        """Return the steps that the next windows cover; see `next_windows`."""
         if state is None:
             if not x.shape[1]:
                 return x, None
@@ -167,15 +171,15 @@ class KernelBank(nn.Module):
 
     def _channels(self, h: Tensor) -> Tensor:
         """Return all channels as they are scaled, (B, T, C) -> (B, T', D)."""
-        outputs = [self._outputs(conv, h) for conv in self.levels]
+        outputs = [self._outputs(cast(nn.Conv1d, conv), h) for conv in self.levels]
         for conv, norm in zip(self.shapes, self.norms, strict=True):
-            outputs.append(norm(self._outputs(conv, h)))
+            outputs.append(norm(self._outputs(cast(nn.Conv1d, conv), h)))
         return torch.cat(outputs, 2)
 
-    def _outputs(self, conv: Any, h: Tensor) -> Tensor:  # (B, T, C) -> (B, T', D)
+    def _outputs(self, conv: nn.Conv1d, h: Tensor) -> Tensor:  # -> (B, T', D)
         h, weight = h[:, self.receptive_field - conv.kernel_size[0] :], conv.weight
         if conv.kernel_size[0] > 1:
-            # A change is seen as exactly on a high level as on a low one.
+            # Differences keep their precision at any level.
             h, weight = h[:, 1:] - h[:, :-1], weight[..., 1:]
         h = h.transpose(1, 2).to(weight.dtype)
         return F.conv1d(h, weight, conv.bias, conv.stride).transpose(1, 2)

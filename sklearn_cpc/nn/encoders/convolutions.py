@@ -1,42 +1,43 @@
 """Causal convolutions with layer norm, and stacks of them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .kernels import deviations, even_widths, spread_quantiles
-from .masks import latent_lengths, step_mask
-from .windows import next_windows
+from ..causal import CausalModule, State
+from ..masks import latent_lengths, step_mask
+from .base import Encoder
+from .kernels import KernelBank, even_widths, spread_quantiles, standard_deviations
+from .windows import WindowState, next_windows
 
-# oneDNN 3.12, on CPUs with AMX, computes wrong bfloat16 convolutions for 2 to 12
-# channels and kernels of 8 or more; so few channels gain nothing from it anyway.
+# oneDNN 3.12 computes wrong bfloat16 convolutions on CPUs with AMX, for 2 to 12
+# channels and kernels of 8 or more. So few channels gain nothing from bfloat16 anyway.
 MIN_BF16_CHANNELS = 16
 
 
 def low_precision(device: str, n_channels: int) -> torch.autocast:
-    """Return the context of a convolution: autocast, where it is on and correct."""
+    """Return a context for a convolution: autocast if it is on and correct here."""
     narrow = device == "cpu" and n_channels < MIN_BF16_CHANNELS
     return torch.autocast(
         device, enabled=torch.is_autocast_enabled(device) and not narrow
     )
 
 
-class CausalConv(nn.Module):
-    """Convolution that sees the past only, then layer norm over channels.
+class CausalConv(CausalModule):
+    """Convolution over the past, then layer norm over the channels of each step.
 
-    Several `kernel_sizes` share the output channels evenly, so that one layer
-    looks at several time scales. All statistics are per step: nothing but the
-    left-padded convolution mixes time steps.
+    Several `kernel_sizes` share the output channels evenly, so that one layer sees
+    several time scales. Only the left-padded convolution mixes time steps.
 
     Parameters
     ----------
     n_in, n_out : int
         Channels of the input and of the output.
     kernel_sizes : sequence of int
-        Steps that each branch looks at.
+        Steps that each branch sees.
     stride : int, default=1
         Input steps for each output step.
     """
@@ -59,21 +60,21 @@ class CausalConv(nn.Module):
         return self.advance(h)[0]
 
     def advance(
-        self, h: Tensor, state: tuple[Tensor, int] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, int]]:
-        """Go on with a sequence.
+        self, h: Tensor, state: WindowState | None = None
+    ) -> tuple[Tensor, WindowState]:
+        """Process the next steps of sequences.
 
         Parameters
         ----------
         h : Tensor of shape (B, T, C)
             The next steps.
         state : tuple of Tensor and int, default=None
-            What the last call returned; None begins a sequence.
+            What the last call returned. None starts new sequences.
 
         Returns
         -------
         output : Tensor of shape (B, T', D)
-            One step for every `stride` input steps that have begun.
+            One step for every `stride` input steps that begin within `h`.
         state : tuple of Tensor and int
             To be passed to the next call.
         """
@@ -81,16 +82,16 @@ class CausalConv(nn.Module):
         return self.norm(h), state
 
     def _convolve(
-        self, h: Tensor, state: tuple[Tensor, int] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, int]]:
+        self, h: Tensor, state: WindowState | None = None
+    ) -> tuple[Tensor, WindowState]:
         """Do the same without the layer norm."""
-        h, following = next_windows(h, state, self.receptive_field, self.stride)
+        h, next_state = next_windows(h, state, self.receptive_field, self.stride)
         if not h.shape[1]:
-            return h.new_zeros(h.shape[0], 0, self.norm.weight.shape[0]), following
+            return h.new_zeros(h.shape[0], 0, self.norm.weight.shape[0]), next_state
         h = h.transpose(1, 2)
         with low_precision(h.device.type, n_channels=h.shape[1]):
             if not torch.is_autocast_enabled(h.device.type):
-                # What comes from a wide layer may be of low precision.
+                # The layer below may have returned low precision.
                 h = h.to(next(self.branches.parameters()).dtype)
             h = torch.cat(
                 [
@@ -99,13 +100,14 @@ class CausalConv(nn.Module):
                 ],
                 dim=1,
             )
-        return h.transpose(1, 2), following
+        return h.transpose(1, 2), next_state
 
     def calibrate(self, h: Tensor, lengths: Tensor) -> None:
-        """Give every channel a deviation of 1, and a zero amid its values.
+        """Scale every channel to a standard deviation of 1, with zero amid its values.
 
-        Before the layer norm, each channel of a kernel size becomes positive at
-        another quantile of the data, as the biases of MiniRocket are chosen [1]_.
+        The channels of a kernel size become positive at different quantiles of the
+        data, as MiniRocket chooses its biases [1]_. All this holds before the layer
+        norm.
 
         Parameters
         ----------
@@ -120,18 +122,22 @@ class CausalConv(nn.Module):
            (Almost) Deterministic Transform for Time Series Classification,
            arXiv:2012.08791.
         """
-        branches: Any = self.branches
+        branches = [cast(nn.Conv1d, conv) for conv in self.branches]
         h, _ = self._convolve(h)
         valid = h[step_mask(latent_lengths(lengths, self.stride), h.shape[1])]  # (n, D)
         widths = [conv.out_channels for conv in branches]
         for conv, values in zip(branches, valid.split(widths, 1), strict=True):
-            deviation, zero = deviations(values), spread_quantiles(values)
-            conv.weight /= deviation[:, None, None]
-            conv.bias.copy_((conv.bias - zero) / deviation)
+            std, zero = standard_deviations(values), spread_quantiles(values)
+            conv.weight /= std[:, None, None]
+            bias = cast(Tensor, conv.bias)
+            bias.copy_((bias - zero) / std)
 
 
-class ConvStack(nn.Module):
-    """Causal convolutions in sequence; the last one gives the latents.
+Layer: TypeAlias = CausalConv | KernelBank
+
+
+class ConvStack(Encoder):
+    """Causal convolutions in sequence. The last one returns the latents.
 
     Parameters
     ----------
@@ -139,15 +145,21 @@ class ConvStack(nn.Module):
         A ReLU follows each of them.
     """
 
-    def __init__(self, convolutions: Sequence[Any]) -> None:
+    receptive_field: int
+    layer_downsamplings: list[int]
+
+    def __init__(self, convolutions: Sequence[Layer]) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(convolutions)
         self.downsampling, self.receptive_field = 1, 1
-        self.layer_downsamplings: list[int] = []
+        self.layer_downsamplings = []
         for conv in convolutions:
             self.receptive_field += (conv.receptive_field - 1) * self.downsampling
             self.downsampling *= conv.stride
             self.layer_downsamplings.append(self.downsampling)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T', D)
+        return self.layers(x)[-1]
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the output of every convolution.
@@ -162,34 +174,21 @@ class ConvStack(nn.Module):
         list of Tensor
             Shapes (B, ceil(T / layer_downsamplings[i]), D_i), the latents last.
         """
-        return self.advance(x)[0]
+        return self.advance_layers(x)[0]
 
-    def advance(
-        self, x: Tensor, state: list[Any] | None = None
-    ) -> tuple[list[Tensor], list[Any]]:
-        """Go on with a sequence; see `CausalConv.advance`.
+    def advance(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Process the next steps of sequences; see `Encoder.advance`."""
+        layers, state = self.advance_layers(x, state)
+        return layers[-1], state
 
-        Parameters
-        ----------
-        x : Tensor of shape (B, T, C)
-            The next steps.
-        state : list, default=None
-            What the last call returned; None begins a sequence.
-
-        Returns
-        -------
-        outputs : list of Tensor
-            New steps of every convolution, the latents last.
-        state : list
-            To be passed to the next call.
-        """
-        outputs, following = [], []
-        for i, conv in enumerate(self.convolutions):
-            x, after = conv.advance(x, state[i] if state else None)  # type: ignore[operator]
+    def advance_layers(
+        self, x: Tensor, state: State = None
+    ) -> tuple[list[Tensor], State]:
+        """Return the new steps of every convolution; see `Encoder.advance_layers`."""
+        outputs, next_states = [], []
+        for i, conv in enumerate(cast("list[Layer]", self.convolutions)):
+            x, next_state = conv.advance(x, state[i] if state else None)
             x = F.relu(x)
             outputs.append(x)
-            following.append(after)
-        return outputs, following
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T', D)
-        return self.layers(x)[-1]
+            next_states.append(next_state)
+        return outputs, next_states

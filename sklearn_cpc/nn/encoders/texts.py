@@ -1,25 +1,31 @@
-"""Encoders of text: token ids to latents, one for each token or each sentence.
+"""Encoders of text: from token ids to latents, one for each token or each sentence.
 
-They take ids as floats, which hold integers below 2 ** 24 exactly, so that text
-travels like any other sequence, ``(B, T, C)``: a step is a token, or a sentence
-whose channels are its tokens. Id 0 is padding.
+They take ids as floats, which hold integers below 2 ** 24 exactly, so that texts have
+the shape of any other sequence, ``(B, T, C)``. A step is a token, or a sentence with
+its tokens as channels. Id 0 is padding.
 
-To add one: write the class and give it a name in `TEXT_ENCODERS`.
+To add one: write the class here and name it in ``encoders/__init__.py``.
 """
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Sentences encoded at once where nothing is trained.
+from ..registry import register
+from .base import Encoder
+
+# Sentences encoded at once outside of training.
 CHUNK = 2**10
 
 
-class TokenEncoder(nn.Module):
-    """Embeddings of tokens and a layer on top; a latent sees a single token.
+@register
+class TokenEncoder(Encoder):
+    """Embeddings of tokens and one layer above; a latent sees a single token.
 
-    With convolutions over several tokens, a context and its nearest targets would share
-    some, and the task would be solved by copying.
+    With convolutions over several tokens, a context would share tokens with its nearest
+    targets, and copying would solve the task.
 
     Parameters
     ----------
@@ -30,14 +36,17 @@ class TokenEncoder(nn.Module):
     """
 
     crop_length = 48
-    downsampling = receptive_field = 1
-    layer_downsamplings = (1, 1)
+    receptive_field = 1
 
     def __init__(self, n_tokens: int, latent_size: int) -> None:
         super().__init__()
+        self.n_tokens, self.latent_size = n_tokens, latent_size
         self.linear = nn.Linear(latent_size, latent_size)
         self.norm = nn.LayerNorm(latent_size)
         self.embedding = nn.Embedding(n_tokens, latent_size)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, 1) -> (B, T, D)
+        return self.layers(x)[-1]
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the embeddings and the latents.
@@ -55,14 +64,12 @@ class TokenEncoder(nn.Module):
         h = self.embedding(x[..., 0].long())  # (B, T, D)
         return [h, F.relu(self.norm(self.linear(h)))]
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, T, 1) -> (B, T, D)
-        return self.layers(x)[-1]
 
-
-class SentenceEncoder(nn.Module):
+@register
+class SentenceEncoder(Encoder):
     """The paper's encoder of sentences: embeddings, a convolution, the mean.
 
-    Nothing mixes sentences, and nothing but the convolution mixes tokens.
+    Nothing mixes sentences. The convolution alone mixes tokens.
 
     Parameters
     ----------
@@ -73,17 +80,20 @@ class SentenceEncoder(nn.Module):
     """
 
     crop_length = 32
-    downsampling = receptive_field = 1
-    layer_downsamplings = (1, 1)
-    kernel_size = 3
+    receptive_field = 1
+    kernel_size: ClassVar[int] = 3
 
     def __init__(self, n_tokens: int, latent_size: int) -> None:
         super().__init__()
+        self.n_tokens, self.latent_size = n_tokens, latent_size
         self.embedding = nn.Embedding(n_tokens, latent_size)
         self.convolution = nn.Conv1d(
             latent_size, latent_size, self.kernel_size, padding="same"
         )
         self.norm = nn.LayerNorm(latent_size)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, S, L) -> (B, S, D)
+        return self.layers(x)[-1]
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the mean embedding of every sentence and its latent.
@@ -109,12 +119,6 @@ class SentenceEncoder(nn.Module):
         real = (tokens > 0)[..., None]  # (n, L, 1)
         n_real = real.sum(1).clamp(min=1)  # (n, 1)
         h = self.embedding(tokens) * real  # (n, L, D)
-        # Padding is zero, as beyond the ends: a sentence does not see how much.
+        # Padding is zero, like the convolution's own padding: its amount has no effect.
         conv = F.relu(self.convolution(h.transpose(1, 2)).transpose(1, 2)) * real
         return h.sum(1) / n_real, F.relu(self.norm(conv.sum(1) / n_real))
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, S, L) -> (B, S, D)
-        return self.layers(x)[-1]
-
-
-TEXT_ENCODERS = {"token": TokenEncoder, "sentence": SentenceEncoder}

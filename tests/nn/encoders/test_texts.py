@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from sklearn_cpc.nn.encoders import TEXT_ENCODERS
+from sklearn_cpc.nn.encoders.texts import CHUNK
 from sklearn_cpc.nn.initialization import build
-from sklearn_cpc.nn.tokens import CHUNK, TEXT_ENCODERS
 
 N_TOKENS, SIZE = 50, 8
 
@@ -23,7 +24,7 @@ def test_one_latent_for_every_step_and_layers_end_with_them(unit):
     z, layers = encoder(x), encoder.layers(x)
     assert z.shape == (3, 7, SIZE)
     assert torch.equal(layers[-1], z)
-    assert len(layers) == len(encoder.layer_downsamplings)
+    assert encoder.layer_downsamplings is None  # all have a step for each latent
     assert {h.shape for h in layers} == {(3, 7, SIZE)}
 
 

@@ -1,35 +1,33 @@
-"""Texts: what a user passes, cut into tokens or sentences, as ids in batches."""
+"""Texts: read, and cut into tokens or sentences."""
 
-import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
 
-# Ids that no token has; id 0 fills up what is shorter.
+from .tokenizers import splitter, train_byte_pairs
+
+# Ids that no token has; id 0 is padding.
 UNKNOWN, N_RESERVED = 1, 2
-N_BYTES = 256
 # A sentence ends after . ! ? or an ellipsis before white space, after the full
 # stops of East Asian scripts, and where a paragraph ends.
 SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n\s*\n")  # noqa: RUF001
-# A longer sentence goes on as the next one: it would pad all others of a batch.
+# Tokens of a sentence; a longer one is cut, because it would pad all others of a batch.
 MAX_SENTENCE = 64
 
 
 def read_texts(X: Any, name: str) -> list[str]:
-    """Return the texts of an iterable, or say why they are none.
+    """Return the texts of an iterable, or raise an error with the reason.
 
     Parameters
     ----------
     X : iterable of str
     name : str
-        Of the estimator, for messages.
+        Name of the estimator, for messages.
 
     Returns
     -------
@@ -38,11 +36,11 @@ def read_texts(X: Any, name: str) -> list[str]:
     Raises
     ------
     ValueError
-        If `X` is a single text, or holds none or anything else.
+        If `X` is a single text, is empty, or holds anything but texts.
     TypeError
-        If `X` is of a type whose items are not texts.
+        If the items of `X` cannot be texts.
     """
-    if isinstance(X, str):  # the words of scikit-learn's vectorizers
+    if isinstance(X, str):  # the message of scikit-learn's vectorizers
         raise ValueError(
             "Iterable over raw text documents expected, string object received."
         )
@@ -74,19 +72,19 @@ def read_texts(X: Any, name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class TextReader:
-    """Cuts texts into steps of token ids; what it has learned is plain values.
+    """Cuts texts into steps of token ids. Its attributes are plain values.
 
     Attributes
     ----------
     unit : {"token", "sentence"}
-        What a step is.
+        The step.
     lowercase : bool
         Whether texts are lowercased first.
     tokenizer : str or callable
-        "word", the JSON of a tokenizer of `tokenizers`, or ``text -> list of str``;
-        the last is not kept in copies and files.
+        "word", the JSON of a tokenizer of `tokenizers`, or ``text -> list of str``.
+        Copies and files do not keep a callable.
     vocabulary : dict
-        From token to id, those from `N_RESERVED` on.
+        From token to id. The ids start at `N_RESERVED`.
     """
 
     unit: str
@@ -119,7 +117,7 @@ class TextReader:
             state = tokenizer.to_str() if hasattr(tokenizer, "to_str") else tokenizer
             split = splitter(state)
             counts = Counter(token for text in texts for token in split(text))
-            # The most frequent, ties by the token: nothing depends on the order of X.
+            # Ties are broken by the token, so that the order of X does not matter.
             tokens = sorted(counts, key=lambda token: (-counts[token], token))[:size]
         vocabulary = {token: i for i, token in enumerate(tokens, N_RESERVED)}
         return cls(unit, lowercase, state, vocabulary)
@@ -135,19 +133,20 @@ class TextReader:
         vars(self).update(state)
 
     def read(self, texts: list[str]) -> "Texts":
-        """Return the texts as ids; one without a token is an unknown token."""
+        """Return the texts as ids; a text without tokens gets an unknown token."""
         split = splitter(self.tokenizer)
-        documents = []
+        ids, sizes = [], []
         for text in texts:
             text = _clean(text, self.lowercase)
             parts = [text] if self.unit == "token" else SENTENCE_END.split(text)
-            ids = [self._ids(split(part)) for part in parts]
-            documents.append([part for part in ids if len(part)] or [_UNKNOWN_ONLY])
-        ids = [np.concatenate(parts) for parts in documents]
-        if self.unit == "token":
-            sizes = [np.broadcast_to(np.int64(1), len(tokens)) for tokens in ids]
-        else:
-            sizes = [_sentence_sizes(parts) for parts in documents]
+            sentences = [self._ids(split(part)) for part in parts]
+            sentences = [part for part in sentences if len(part)] or [_UNKNOWN_ONLY]
+            tokens = np.concatenate(sentences)
+            ids.append(tokens)
+            if self.unit == "token":
+                sizes.append(np.broadcast_to(np.int64(1), len(tokens)))
+            else:
+                sizes.append(_sentence_sizes(sentences))
         return Texts(ids, sizes)
 
     def _ids(self, tokens: list[str]) -> np.ndarray:
@@ -159,13 +158,13 @@ _UNKNOWN_ONLY = np.array([UNKNOWN], dtype=np.int32)
 
 
 def _clean(text: str, lowercase: bool) -> str:
-    # Half of a surrogate pair is no character: no encoding has it.
+    # No encoding has a single half of a surrogate pair.
     text = text.encode("utf-8", "replace").decode("utf-8")
     return text.lower() if lowercase else text
 
 
 def _sentence_sizes(sentences: list[np.ndarray]) -> np.ndarray:
-    """Return the numbers of tokens of sentences, the long ones cut up."""
+    """Return the numbers of tokens of sentences; long sentences are cut."""
     sizes = []
     for sentence in sentences:
         whole, rest = divmod(len(sentence), MAX_SENTENCE)
@@ -175,7 +174,7 @@ def _sentence_sizes(sentences: list[np.ndarray]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts as token ids, in steps of one or several tokens.
+    """A `Source` of texts as token ids, in steps of one or several tokens.
 
     Attributes
     ----------
@@ -188,8 +187,6 @@ class Texts:
     ids: list[np.ndarray]
     sizes: list[np.ndarray]
 
-    ragged = True
-
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -197,6 +194,11 @@ class Texts:
     def lengths(self) -> np.ndarray:
         """Steps of each text, ``(n,)``."""
         return np.array([len(sizes) for sizes in self.sizes])
+
+    @property
+    def ragged(self) -> bool:
+        """True: texts come one by one."""
+        return True
 
     def take(self, rows: np.ndarray) -> "Texts":
         """Return some of the texts."""
@@ -208,21 +210,9 @@ class Texts:
         starts: np.ndarray | None = None,
         size: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return windows of ids, padded with 0, and their lengths.
+        """Return windows of ids ``(B, T, L)``, L tokens in the longest step.
 
-        Parameters
-        ----------
-        rows : ndarray of shape (B,)
-        starts : ndarray of shape (B,), default=None
-            First step of each window; None starts at 0.
-        size : int, default=None
-            Longest window; None takes whole texts.
-
-        Returns
-        -------
-        ids : ndarray of shape (B, T, L), float32
-            L is the number of tokens of the longest step.
-        lengths : ndarray of shape (B,)
+        See `Source.batch`.
         """
         if starts is None:
             starts = np.zeros(len(rows), dtype=np.int64)
@@ -239,81 +229,3 @@ class Texts:
             tokens = self.ids[row][first : first + steps.sum()]
             window[: len(steps)][place < steps[:, None]] = tokens
         return ids, lengths
-
-
-# ---- tokenizers
-
-
-def splitter(tokenizer: Any) -> Callable[[str], list[str]]:
-    """Return the function ``text -> list of str`` that a fitted tokenizer is."""
-    if tokenizer == "word":
-        return CountVectorizer(lowercase=False).build_analyzer()
-    if callable(tokenizer):
-        return _checked(tokenizer)
-    encode = import_tokenizers().Tokenizer.from_str(tokenizer)
-    encode.no_padding()
-    encode.no_truncation()
-    return lambda text: encode.encode(text, add_special_tokens=False).tokens
-
-
-def _checked(tokenizer: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    def split(text: str) -> list[str]:
-        tokens = tokenizer(text)
-        if not isinstance(tokens, list | tuple) or not all(
-            isinstance(token, str) for token in tokens
-        ):
-            raise TypeError(
-                "A callable tokenizer must return a list of str, but it returned "
-                f"{tokens!r:.80} for {text!r:.40}."
-            )
-        return list(tokens)
-
-    return split
-
-
-def train_byte_pairs(texts: list[str], size: int) -> tuple[str, list[str]]:
-    """Train a byte-level BPE and return its JSON and its tokens, by their ids."""
-    tokenizers = import_tokenizers()
-    if size < N_BYTES:
-        raise ValueError(
-            f"vocabulary_size={size} is less than the {N_BYTES} bytes that a "
-            "byte-level BPE begins with. Use a larger one, or tokenizer='word'."
-        )
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.pre_tokenizer = byte_level
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=size,
-        initial_alphabet=sorted(byte_level.alphabet()),
-        show_progress=False,
-    )
-    with _no_threads():
-        tokenizer.train_from_iterator(texts, trainer)
-    vocabulary = tokenizer.get_vocab()
-    return tokenizer.to_str(), sorted(vocabulary, key=vocabulary.__getitem__)
-
-
-def import_tokenizers() -> Any:
-    """Import the library, or say how to get it."""
-    try:
-        import tokenizers
-    except ImportError:
-        raise ImportError(
-            "tokenizer='bpe' needs the package tokenizers: "
-            'pip install "sklearn-cpc[text]", or use tokenizer="word".'
-        ) from None
-    return tokenizers
-
-
-@contextmanager
-def _no_threads() -> Iterator[None]:
-    """Keep `tokenizers` from starting threads: it warns at every later fork."""
-    name = "TOKENIZERS_PARALLELISM"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = "false"
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)

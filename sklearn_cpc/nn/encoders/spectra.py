@@ -1,32 +1,33 @@
-"""Log-mel spectra of waveforms, what speech recognition usually starts from.
+"""Log-mel spectra of waveforms, the usual input of speech recognition.
 
-There is nothing to learn in them. The windowed Fourier transform is a product with a
-fixed matrix: as fast as an FFT for so short windows, and it runs and exports wherever
+Nothing in them is learned. The windowed Fourier transform is a product with a fixed
+matrix. For windows this short it is as fast as an FFT, and it runs and exports wherever
 a model does.
 """
 
 import functools
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .windows import next_windows
+from ..causal import CausalModule
+from .windows import WindowState, next_windows
 
 RATE = 16_000  # samples a second
 WINDOW, HOP = 400, 160  # 25 ms every 10 ms
 N_FFT = 512
 N_MELS = 40
-# Added to the power of a band, as silence has to have a logarithm, too.
+# Added to the power of a band, so that silence has a logarithm.
 FLOOR = 1e-6
 
 
-class LogMel(nn.Module):
-    """Log-mel spectra of 16 kHz waveforms, 100 a second, that see the past only.
+class LogMel(CausalModule):
+    """Log-mel spectra of 16 kHz waveforms, 100 a second, causal.
 
-    Spectrum ``j`` is that of the 25 ms that end with sample ``160 * j``, under a Hann
-    window; before the beginning there is silence. Its 40 bands are triangles whose
-    corners are evenly spaced in mel (``2595 log10(1 + f / 700)``) from 0 to 8 kHz. The
-    spectra of several channels are side by side. Always computed in float32.
+    Spectrum ``j`` covers the 25 ms that end with sample ``160 * j``, under a Hann
+    window. Silence precedes the waveform. The 40 bands are triangles with corners
+    evenly spaced in mel (``2595 log10(1 + f / 700)``) from 0 to 8 kHz. The spectra of
+    several channels stand side by side. The computation is always in float32.
 
     Examples
     --------
@@ -45,44 +46,44 @@ class LogMel(nn.Module):
         return self.advance(x)[0]
 
     def advance(
-        self, x: Tensor, state: tuple[Tensor, int] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, int]]:
-        """Go on with a sequence.
+        self, x: Tensor, state: WindowState | None = None
+    ) -> tuple[Tensor, WindowState]:
+        """Process the next samples.
 
         Parameters
         ----------
         x : Tensor of shape (B, T, C)
             The next samples.
         state : tuple of Tensor and int, default=None
-            What the last call returned; None begins a sequence.
+            What the last call returned. None starts new sequences.
 
         Returns
         -------
         spectra : Tensor of shape (B, T', 40 C)
-            One for every 160 samples that have begun.
+            One for every 160 samples that begin within `x`.
         state : tuple of Tensor and int
             To be passed to the next call.
         """
-        x, following = next_windows(x, state, WINDOW, HOP)
+        x, next_state = next_windows(x, state, WINDOW, HOP)
         if not x.shape[1]:
-            return x.new_zeros(x.shape[0], 0, N_MELS * x.shape[2]), following
+            return x.new_zeros(x.shape[0], 0, N_MELS * x.shape[2]), next_state
         fourier, mel = _matrices(x.device)
         with torch.autocast(x.device.type, enabled=False):
-            # Not `unfold`, which ONNX knows for fixed lengths only.
+            # No `unfold`: ONNX has it for fixed lengths only.
             starts = torch.arange(0, x.shape[1] - WINDOW + 1, HOP, device=x.device)
             index = starts[:, None] + torch.arange(WINDOW, device=x.device)
             windows = x.float()[:, index].transpose(2, 3)  # (B, T', C, WINDOW)
             real, imaginary = (windows @ fourier).chunk(2, dim=-1)
             power = real.square() + imaginary.square()  # (B, T', C, N_FFT / 2 + 1)
-            return torch.log(power @ mel + FLOOR).flatten(2), following
+            return torch.log(power @ mel + FLOOR).flatten(2), next_state
 
 
 @functools.cache
-@torch.inference_mode(False)  # or no later training could use them
+@torch.inference_mode(False)  # inference tensors could not be used in training
 def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the Fourier transform under the window, and the triangles.
+    """Return the matrix of the windowed Fourier transform, and the mel bands.
 
-    Constants, not buffers: files need not hold them, and nothing can change them.
+    They are constants and not buffers, so that files need not hold them.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def _matrices(device: torch.device) -> tuple[Tensor, Tensor]:
         Real parts, then imaginary parts.
     mel : Tensor of shape (N_FFT / 2 + 1, N_MELS)
     """
-    # Without the zeros at its ends: the last sample counts.
+    # The window without the zeros at its ends, so that the last sample counts.
     window = torch.hann_window(WINDOW + 2, periodic=False, dtype=torch.float64)[1:-1]
     fourier = torch.fft.rfft(torch.diag(window), N_FFT)
     frequencies = torch.linspace(0, RATE / 2, N_FFT // 2 + 1, dtype=torch.float64)

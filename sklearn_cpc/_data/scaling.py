@@ -1,31 +1,38 @@
-"""Scaling: which mean and deviation are taken off the values of a sequence.
+"""Scaling: values minus a mean, divided by a scale.
 
-A scaling has `partial_fit(sequences)` and `statistics(sequences)`, which returns
-the mean and the deviation, broadcastable to ``(n, 1, C)``. Everything is
-computed in float64, so that large offsets cost no precision, and so that equal
-values give equal results whatever dtype they came in.
+All computation is in float64. So large offsets cost no precision, and equal values give
+equal results in every dtype.
 
-To add one: write the class and give it a name in `SCALINGS`.
+To add one: write the class and name it in `SCALINGS`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from ._inputs import CHUNK, Sequences, release
+from .sequences import CHUNK, Sequences, release
 
-# Scaled values are cut off here: far outside of all training data, but small
-# enough that no layer overflows.
-LIMIT = 1e6
 # What a StandardScaler has learned.
 MOMENTS = ("mean_", "var_", "scale_", "n_samples_seen_")
 
 
-class ChannelScaling:
-    """Mean and deviation of each channel over all training steps so far."""
+class Scaling(ABC):
+    """Learns from training sequences what to subtract and what to divide by."""
+
+    @abstractmethod
+    def partial_fit(self, sequences: Sequences) -> None:
+        """Add sequences to what is learned."""
+
+    @abstractmethod
+    def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean and the scale of each sequence, ``(n, 1, C)`` each."""
+
+
+class ChannelScaling(Scaling):
+    """Mean and standard deviation of each channel over all training steps so far."""
 
     def __init__(self) -> None:
         self.scaler = StandardScaler()
@@ -39,7 +46,7 @@ class ChannelScaling:
             }
             with np.errstate(divide="ignore", invalid="ignore"):
                 self.scaler.partial_fit(steps)
-            # A channel without a value in this chunk is NaN now, and would stay so.
+            # A channel without a value in this chunk is NaN now; it would stay NaN.
             for name, before in known.items():
                 moment = getattr(self.scaler, name)
                 np.copyto(moment, before, where=np.isnan(moment))
@@ -57,30 +64,30 @@ class ChannelScaling:
         self.scaler.n_features_in_ = mean.size
 
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same mean and deviation for every sequence."""
+        """Return the same mean and scale for every sequence."""
         mean = self.scaler.mean_
-        deviation = np.nan_to_num(self.scaler.scale_, nan=1.0)
+        scale = np.nan_to_num(self.scaler.scale_, nan=1.0)
         shape = (len(sequences), 1, len(mean))
-        return np.broadcast_to(mean, shape), np.broadcast_to(deviation, shape)
+        return np.broadcast_to(mean, shape), np.broadcast_to(scale, shape)
 
 
-class SampleScaling:
-    """Mean and deviation of each channel of each sequence by itself."""
+class SampleScaling(Scaling):
+    """Mean and standard deviation of each channel of each sequence by itself."""
 
     def partial_fit(self, sequences: Sequences) -> None:
         """Do nothing: a sequence is scaled by itself."""
 
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean and deviation of each sequence."""
+        """Return the mean and the scale of each sequence."""
         moments = []
         for row in range(len(sequences)):
             moments.append(_moments(sequences, row))
             release([sequences.arrays[row]])
-        mean, deviation = np.array(moments).swapaxes(0, 1)[:, :, None]  # (n, 1, C)
-        return mean, deviation
+        mean, scale = np.array(moments).swapaxes(0, 1)[:, :, None]  # (n, 1, C)
+        return mean, scale
 
 
-class NoScaling:
+class NoScaling(Scaling):
     """Values as they are."""
 
     def partial_fit(self, sequences: Sequences) -> None:
@@ -92,69 +99,16 @@ class NoScaling:
         return np.broadcast_to(0.0, shape), np.broadcast_to(1.0, shape)
 
 
-SCALINGS: dict[str | None, Any] = {
+SCALINGS: dict[str | None, type[Scaling]] = {
     "channel": ChannelScaling,
     "sample": SampleScaling,
     None: NoScaling,
 }
 
 
-@dataclass(frozen=True)
-class ScaledSequences:
-    """Sequences that are scaled when they are read, batch by batch."""
-
-    sequences: Sequences
-    mean: np.ndarray
-    deviation: np.ndarray
-
-    @classmethod
-    def of(cls, sequences: Sequences, scaling: Any) -> "ScaledSequences":
-        """Attach the statistics of a fitted scaling."""
-        return cls(sequences, *scaling.statistics(sequences))
-
-    def __len__(self) -> int:
-        return len(self.sequences)
-
-    def take(self, rows: np.ndarray) -> "ScaledSequences":
-        """Return some of the sequences."""
-        return ScaledSequences(
-            self.sequences.take(rows), self.mean[rows], self.deviation[rows]
-        )
-
-    @property
-    def ragged(self) -> bool:
-        """Whether they came one by one, or have different lengths."""
-        lengths = self.lengths
-        return self.sequences.form == "list" or bool((lengths != lengths[0]).any())
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Valid steps of each sequence, ``(n,)``."""
-        return self.sequences.lengths
-
-    def batch(
-        self,
-        rows: np.ndarray,
-        starts: np.ndarray | None = None,
-        size: int | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return scaled windows, ``(B, T, C)`` float32, and their lengths.
-
-        Parameters are those of `Sequences.padded`. Missing values and padding
-        are 0, the mean.
-        """
-        values, lengths = self.sequences.padded(rows, starts, size)
-        values -= self.mean[rows]
-        values /= self.deviation[rows]
-        np.clip(values, -LIMIT, LIMIT, out=values)
-        return np.nan_to_num(values, copy=False).astype(np.float32), lengths
-
-
 def _moments(sequences: Sequences, row: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation of the channels of one sequence, ``(C,)`` each."""
-    n_observed: Any = 0
-    total: Any = 0.0
-    squares: Any = 0.0
+    """Return mean and scale of the channels of one sequence, ``(C,)`` each."""
+    n_observed, total, squares = np.zeros((3, sequences.n_channels))
     for values in sequences.pieces(row):
         n_observed = n_observed + (~np.isnan(values)).sum(0)
         total = total + np.nansum(values, 0, dtype=np.float64)
@@ -162,10 +116,10 @@ def _moments(sequences: Sequences, row: int) -> tuple[np.ndarray, np.ndarray]:
     mean = total / n_observed
     for values in sequences.pieces(row):
         squares = squares + np.nansum((values - mean) ** 2, 0)
-    deviation = np.sqrt(squares / n_observed)
-    # What rounding leaves of a constant channel is no deviation.
-    constant = deviation <= n_observed * np.finfo(np.float64).eps * np.abs(mean)
-    return mean, np.where(constant, 1.0, deviation)
+    std = np.sqrt(squares / n_observed)
+    # Rounding alone gives a constant channel a standard deviation above 0.
+    constant = std <= n_observed * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(constant, 1.0, std)
 
 
 def _chunks_of_steps(sequences: Sequences) -> Iterator[np.ndarray]:

@@ -3,21 +3,24 @@
 import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
-from ._inputs import CHUNK, FLOAT32_MAX, Sequences, release
-from ._scaling import LIMIT
+from .reading import FLOAT32_MAX
+from .scaled import LIMIT
+from .scaling import Scaling
+from .sequences import CHUNK, Sequences, release
 
 FORMS = (
     "Pass an array of shape (n_samples, height, width) or (n_samples, height, width, "
     "n_channels), or a list of images of one size."
 )
-# What "auto" aims at, the paper's: patches of a quarter of the shorter side, which half
-# overlap, make 7 x 7 of them. Patches of fewer than 4 pixels show too little, and with
-# fewer than 5 rows there is too little to predict.
+# What "auto" aims at. Patches of a quarter of the shorter side with half overlap make
+# the paper's grid of 7 x 7. Patches below 4 pixels show too little. Fewer than 5 rows
+# leave too little to predict.
 PATCHES_PER_SIDE, MIN_PATCH_SIZE, MIN_ROWS = 4, 4, 5
 
 
@@ -34,7 +37,7 @@ class Grid:
     n_rows, n_columns : int
         Number of patches below and beside each other.
     top, left : int
-        Pixels before the first patch: what no patch covers is shared out evenly.
+        Pixels before the first patch: the grid is centred in the image.
     """
 
     patch_size: int
@@ -48,7 +51,7 @@ class Grid:
     def of(
         cls, height: int, width: int, patch_size: int | str, stride: int | str
     ) -> "Grid":
-        """Return the grid for images of a size, or say why there is none."""
+        """Return the grid for images of a size; a ValueError says why there is none."""
         side = min(height, width)
         wanted = patch_size
         if patch_size == "auto":
@@ -67,7 +70,8 @@ class Grid:
         if step > patch_size:
             raise ValueError(
                 f"patch_stride={step} is larger than patch_size={patch_size}: pixels "
-                "between the patches would be lost. Use 'auto', half of patch_size."
+                "between the patches would be lost. Use 'auto', which is half of "
+                "patch_size."
             )
         (n_rows, top), (n_columns, left) = (
             ((n - patch_size) // step + 1, (n - patch_size) % step // 2)
@@ -92,31 +96,30 @@ class Grid:
 
 @dataclass(frozen=True)
 class Patches:
-    """Images that give batches of scaled patches; a step is a row of patches.
+    """A `Source` of the scaled patches of images; a step is a row of patches.
 
     Attributes
     ----------
     images : ndarray of shape (n, height, width, C)
         The user's own array, of any real dtype.
-    mean, deviation : ndarray of shape (n, 1, C)
-        What is taken off.
+    mean, scale : ndarray of shape (n, 1, C)
+        What is subtracted from the pixels of each image, and what they are divided by.
     grid : Grid
     chosen : ndarray of shape (m,)
-        Which of the images they are; a memory map is not copied for a part of it.
+        Which of the images belong to the source. Part of a memory map is not copied.
     """
 
     images: np.ndarray
     mean: np.ndarray
-    deviation: np.ndarray
+    scale: np.ndarray
     grid: Grid
     chosen: np.ndarray
-    ragged: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, images: np.ndarray, scaling: Any, grid: Grid) -> "Patches":
+    def of(cls, images: np.ndarray, scaling: Scaling, grid: Grid) -> "Patches":
         """Attach the statistics of a fitted scaling."""
-        mean, deviation = scaling.statistics(pixels(images))
-        return cls(images, mean, deviation, grid, np.arange(len(images)))
+        mean, scale = scaling.statistics(pixels(images))
+        return cls(images, mean, scale, grid, np.arange(len(images)))
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -125,6 +128,11 @@ class Patches:
     def lengths(self) -> np.ndarray:
         """Rows of patches of each image, ``(n,)``."""
         return np.full(len(self), self.grid.n_rows, dtype=np.int64)
+
+    @property
+    def ragged(self) -> bool:
+        """False: all images have one size."""
+        return False
 
     def take(self, rows: np.ndarray) -> "Patches":
         """Return some of the images."""
@@ -136,36 +144,31 @@ class Patches:
         starts: np.ndarray | None = None,
         size: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return scaled patches, ``(B, R, Q, C, P, P)`` float32, and their rows.
+        """Return scaled patches ``(B, R, Q, C, P, P)``, always of whole images.
 
-        Parameters
-        ----------
-        rows : ndarray of shape (B,)
-            Which images.
-        starts, size : ignored
-            Images are taken whole.
+        See `Source.batch`.
         """
         chosen = self.chosen[rows]
         values = self.images[chosen].astype(np.float64)
         release([self.images])
         values -= self.mean[chosen][:, None]
-        values /= self.deviation[chosen][:, None]
+        values /= self.scale[chosen][:, None]
         np.clip(values, -LIMIT, LIMIT, out=values)
         return self.grid.cut(values.astype(np.float32)).copy(), self.lengths[rows]
 
 
 def pixels(images: np.ndarray) -> Sequences:
-    """Return each image as a sequence of its pixels, of which scalings take moments."""
+    """Return each image as a sequence of its pixels, for the scalings."""
     n_samples, height, width, n_channels = images.shape
     flat = images.reshape(n_samples, height * width, n_channels)
     return Sequences(flat, np.full(n_samples, height * width), "array")
 
 
-def read_images(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
+def read_images(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarray:
     """Read `X` and note its size on `estimator`.
 
-    Sets ``n_features_in_``, ``n_channels_in_`` and ``image_shape_`` if `reset`, else
-    compares with them.
+    With `reset`, this sets ``n_features_in_``, ``n_channels_in_`` and ``image_shape_``.
+    Otherwise it compares `X` with them.
 
     Parameters
     ----------
@@ -221,7 +224,8 @@ def read_images(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
     images = images.reshape(*images.shape[:3], -1)
     _note_shape(estimator, images.shape[1:], reset)
     _check_finite(images)
-    return images
+    checked: np.ndarray = images
+    return checked
 
 
 def _stack(X: Any) -> Any:
@@ -245,7 +249,7 @@ def _stack(X: Any) -> Any:
     return np.stack(images) if images else np.empty((0, 1, 1))
 
 
-def _note_shape(estimator: Any, shape: tuple[int, ...], reset: bool) -> None:
+def _note_shape(estimator: BaseEstimator, shape: tuple[int, ...], reset: bool) -> None:
     """Set or compare height, width and channels."""
     if reset:
         estimator.image_shape_ = shape

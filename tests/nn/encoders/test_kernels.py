@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from sklearn_cpc import CPCTransformer
+from sklearn_cpc.nn.encoders.kernels import LOWEST, KernelBank
 from sklearn_cpc.nn.initialization import build
-from sklearn_cpc.nn.kernels import LOWEST, KernelBank
 
 N_LEVELS = 16  # the first channels; the others see the shape alone
 N_ONE_STEP = 8  # the first of those: kernels of one step

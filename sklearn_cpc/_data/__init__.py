@@ -1,0 +1,1 @@
+"""From whatever a user passes to sources of batches."""

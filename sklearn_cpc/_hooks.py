@@ -1,0 +1,134 @@
+"""The hooks of the estimators: what differs between kinds of data.
+
+A new kind of data is a subclass of `BaseCPC` that writes the first two methods. All
+else has a default.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from ._data.source import Source
+from ._parameters import SharedParameters, Words, names
+from .nn.encoders import Encoder
+from .nn.features import PooledFeatures
+from .nn.model import CPC, Model
+from .nn.pooling import POOLINGS
+from .training.architecture import Architecture, AutoDefaults, StepWords
+from .training.batches import Augmentation
+from .training.net import CPCNet
+
+
+class Hooks(SharedParameters, ABC):
+    """What the subclasses of `BaseCPC` must and may override."""
+
+    # Fitted attributes. `_read` sets the first one.
+    n_channels_in_: int
+    net_: CPCNet
+    _rng: np.random.Generator
+    _architecture: Architecture
+    _fitted_parameters: dict[str, Any]
+
+    # Parameters that a fitted model cannot change.
+    _architecture_parameters: ClassVar[tuple[str, ...]] = (
+        "context",
+        "latent_size",
+        "context_size",
+        "prediction_steps",
+    )
+    # What "auto" aims at.
+    _auto_defaults: ClassVar[AutoDefaults] = AutoDefaults()
+    # Words for the docstring.
+    _words: ClassVar[Words] = Words()
+    # Longest training window, where it is no parameter: whole samples.
+    crop_length: int | Literal["auto"] | None = None
+
+    @abstractmethod
+    def _read(self, X: Any, *, reset: bool, update: bool = False) -> Source:
+        """Check what the user passed, and return a source of batches.
+
+        Parameters
+        ----------
+        X : Any
+            What the user passed.
+        reset : bool
+            Whether this is a new fit. It sets ``n_channels_in_`` and, if there is one,
+            ``n_features_in_``, and learns the scaling or the vocabulary.
+        update : bool, default=False
+            Whether to extend what is learned, for `partial_fit`.
+
+        Returns
+        -------
+        Source
+        """
+
+    @abstractmethod
+    def _build_encoder(self, source: Source, generator: torch.Generator) -> Encoder:
+        """Build a new encoder that suits the samples.
+
+        Parameters
+        ----------
+        source : Source
+            The training samples.
+        generator : torch.Generator
+            Draws the initial weights; see `sklearn_cpc.nn.initialization.build`.
+
+        Returns
+        -------
+        Encoder
+            With its `latent_size`.
+        """
+
+    def _build_model(
+        self,
+        encoder: Encoder,
+        context: str | nn.Module,
+        architecture: Architecture,
+        generator: torch.Generator,
+    ) -> Model:
+        """Build a model around an encoder.
+
+        Parameters
+        ----------
+        encoder : Encoder
+            What `_build_encoder` returned.
+        context : str or nn.Module
+            A name, or a copy of the user's module.
+        architecture : Architecture
+        generator : torch.Generator
+            Draws the initial weights.
+
+        Returns
+        -------
+        Model
+        """
+        return CPC.from_encoder(
+            encoder,
+            context,
+            latent_size=architecture.latent_size,
+            context_size=architecture.context_size,
+            prediction_steps=architecture.prediction_steps,
+            generator=generator,
+        )
+
+    def _augmentation(self) -> Augmentation | None:
+        """Return a random variation ``(x, rng) -> x`` of training batches, or None."""
+        return None
+
+    def _pooled_features(self) -> PooledFeatures:
+        """Return the module that `transform` runs."""
+        return PooledFeatures(self.net_.module_, self.features, self._pooling_names())
+
+    def _smallest_input(self) -> tuple[int, ...]:
+        """Return the shape (T, ...) of the shortest sample that has all features."""
+        return 1, self.n_channels_in_
+
+    def _step_words(self) -> StepWords:
+        """Return words for messages about steps."""
+        return StepWords()
+
+    def _pooling_names(self) -> tuple[str, ...]:
+        return names("pooling", self.pooling, POOLINGS)

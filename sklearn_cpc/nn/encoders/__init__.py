@@ -1,0 +1,49 @@
+"""Encoders, one file for each kind of data, and their names.
+
+A named encoder is a class in one of these files with a name in a dictionary below. The
+estimators take it from there; files name the class itself.
+"""
+
+from .audio import AudioEncoder, LogMelEncoder
+from .base import Encoder, PlainEncoder, class_name
+from .convolutions import CausalConv, ConvStack
+from .images import ConvPatchEncoder, GridEncoder, PatchEncoder
+from .series import ConvEncoder, KernelEncoder
+from .spectra import LogMel
+from .texts import SentenceEncoder, TokenEncoder
+
+# Constructors: (n_channels, latent_size, n_timesteps) -> Encoder
+ENCODERS: dict[str, type[Encoder]] = {
+    "conv": ConvEncoder,
+    "kernels": KernelEncoder,
+    "audio": AudioEncoder,
+    "log_mel": LogMelEncoder,
+}
+# (n_channels, latent_size, patch_size) -> PatchEncoder
+PATCH_ENCODERS: dict[str, type[PatchEncoder]] = {"conv": ConvPatchEncoder}
+# (n_tokens, latent_size) -> Encoder
+TEXT_ENCODERS: dict[str, type[Encoder]] = {
+    "token": TokenEncoder,
+    "sentence": SentenceEncoder,
+}
+
+__all__ = [
+    "ENCODERS",
+    "PATCH_ENCODERS",
+    "TEXT_ENCODERS",
+    "AudioEncoder",
+    "CausalConv",
+    "ConvEncoder",
+    "ConvPatchEncoder",
+    "ConvStack",
+    "Encoder",
+    "GridEncoder",
+    "KernelEncoder",
+    "LogMel",
+    "LogMelEncoder",
+    "PatchEncoder",
+    "PlainEncoder",
+    "SentenceEncoder",
+    "TokenEncoder",
+    "class_name",
+]
