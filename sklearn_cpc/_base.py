@@ -29,7 +29,7 @@ from ._hooks import Hooks
 from ._saving import SavingMixin
 from .nn.features import StepFeatures, column_names
 from .nn.streaming import Pieces, can_advance, pooled_pieces, step_pieces
-from .training.accelerator import check_accelerator, ranks_of
+from .training.accelerator import ranks_of
 from .training.callbacks import FitTasks
 from .training.diagnostics import warn_if_failed
 from .training.fitted import Fitted, net_attributes
@@ -37,7 +37,7 @@ from .training.fitting import fit
 from .training.groups import TrainingData
 from .training.inference import BATCH_STEPS, BATCH_VALUES, Inference, run
 from .training.options import Objective, TrainingOptions
-from .training.parallel import check_same_data
+from .training.parallel import check_processes
 from .training.runtime import autocast_type, torch_threads
 from .training.scores import contrastive_accuracy, score_samples
 
@@ -81,9 +81,9 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
             resume = self.warm_start and hasattr(self, "net_")
             source = self._read(X, reset=not resume)
             attributes_of = partial(self._attributes_of, partially=False)
-            first = ranks_of(self.accelerator).rank == 0
-            has_tasks = HAS_CALLBACKS and first
-            tasks = FitTasks(self, X, y, attributes_of) if has_tasks else None
+            first, tasks = ranks_of(self.accelerator).rank == 0, None
+            if HAS_CALLBACKS and first:
+                tasks = FitTasks(self, X, y, attributes_of)
             options = TrainingOptions.of(self)
             fitted = self._fit(source, groups, resume, options, tasks)
             self.__dict__.update(attributes_of(fitted))
@@ -110,9 +110,10 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         Returns
         -------
         self : object
-            The fitted estimator. If `partial_fit` raises, it stays as it was.
+            The fitted estimator; unchanged if `partial_fit` raises.
         """
         with self._unchanged_on_failure():
+            self._validate_params()  # scikit-learn does it in the first call only
             resume = hasattr(self, "net_")
             source = self._read(X, reset=not resume, update=True)
             options = replace(TrainingOptions.of(self), max_epochs=1)
@@ -132,8 +133,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         self._pooling_names()
         objective = Objective.of(self)
         data = TrainingData.of(source, groups, objective, options.batch_size)
-        check_accelerator(options.accelerator)
-        check_same_data(ranks_of(options.accelerator), data)
+        check_processes(options.accelerator, data)
         with torch_threads(self.n_jobs):
             start = resumed_start(self, source) if resume else new_start(self, source)
             objective.apply(start.net.criterion_, start.architecture)
@@ -232,8 +232,8 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
 
     def _step_feature_names(self) -> np.ndarray:
         """Return the names of the columns of `transform_steps`."""
-        extract = StepFeatures(self.net_.module_, self.features)
         with torch.inference_mode():
+            extract = StepFeatures(self.net_.module_, self.features)
             steps = extract.named(self._smallest_batch()[0])
         return np.array(column_names(steps), dtype=object)
 

@@ -1,9 +1,11 @@
 """Files, pickles and copies: the same features, or an error that says why."""
 
 import copy
+import importlib.util
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +28,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_cpc import Checkpoint, CPCTransformer
+from sklearn_cpc._compat import HAS_CALLBACKS
 
 DATA = Path(__file__).parent / "data"
 X = np.random.default_rng(0).normal(size=(16, 40, 2)).cumsum(1)
@@ -330,6 +333,51 @@ def test_files_of_the_first_format_still_load():
     np.testing.assert_allclose(fitted.score_samples(sequences), known["scores"], 1e-4)
     assert fitted.loss_curve_ == known["loss_curve"].tolist()
     assert fitted.fit(sequences).n_epochs_ == 6
+
+
+SPEC = importlib.util.spec_from_file_location("files_v1", DATA / "make_files_v1.py")
+V1 = importlib.util.module_from_spec(SPEC)
+sys.modules["files_v1"] = V1  # copies of a net look the own module up
+SPEC.loader.exec_module(V1)
+
+
+@pytest.mark.parametrize("name", V1.CASES)
+def test_more_files_of_the_first_format_still_load(name):
+    """Images, texts, and an own module with a stride that the file does not say."""
+    make, samples, options = V1.CASES[name]
+    own = {"encoder": options["encoder"]} if name == "own" else {}
+    fitted = make.load(DATA / f"{name}_v1.safetensors", **own)
+    known = np.load(DATA / "files_v1.npz")
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    np.testing.assert_allclose(
+        fitted.transform(samples), known[f"{name}_features"], **close
+    )
+    np.testing.assert_allclose(
+        fitted.score_samples(samples), known[f"{name}_scores"], **close
+    )
+    assert (fitted.crop_length_, fitted.max_epochs_) == (None, 2)
+    steps = {"images": (3, 3, 1), "texts": (3, 0, 1), "own": (8, 3, 2)}[name]
+    found = (fitted.prediction_steps_, fitted.skip_steps_, fitted.downsampling_)
+    assert found == steps
+    fitted.set_params(warm_start=True).fit(samples)
+    assert fitted.n_epochs_ == 4
+    assert fitted.crop_length_ is not None
+
+
+@pytest.mark.skipif(
+    not HAS_CALLBACKS, reason="the checkpoint was made with scikit-learn's callbacks"
+)
+def test_a_checkpoint_of_the_first_format_can_be_resumed(tmp_path):
+    path = tmp_path / "run"
+    shutil.copy(DATA / "checkpoint_v1.safetensors", path)
+    fitted = V1.resumable(path).fit(V1.SERIES)
+    known = np.load(DATA / "files_v1.npz")
+    assert len(fitted.loss_curve_) == 5
+    np.testing.assert_allclose(fitted.loss_curve_, known["checkpoint_losses"], 1e-4)
+    np.testing.assert_allclose(
+        fitted.transform(V1.SERIES), known["checkpoint_features"], 1e-3, 1e-4
+    )
+    assert V1.Interrupt.n_trained == 2  # three epochs are in the file
 
 
 def test_other_tools_can_read_a_file(tmp_path):

@@ -29,7 +29,7 @@ class CausalModule(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (B, T, C)
-            The next steps. T differs from call to call and may be 0; B does not.
+            The next steps. T, at least 1, may differ from call to call. B may not.
         state : State, default=None
             What the last call returned. None starts new sequences.
 

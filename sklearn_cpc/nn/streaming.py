@@ -54,7 +54,7 @@ class LayerStream:
         Parameters
         ----------
         x : Tensor of shape (B, T, C)
-            T may differ from call to call, B may not.
+            T, at least 1, may differ from call to call. B may not.
 
         Returns
         -------
@@ -125,6 +125,8 @@ class FeatureStream(LayerStream):
             Features of the latents at the new input steps j * downsampling.
         """
         n_before = self.n_steps
+        if not x.shape[1]:
+            return x.new_zeros(len(x), 0, self.n_features)
         layers = self.push(x)
         downsampling = self.model.downsampling
         if -(-n_before // downsampling) == -(-self.n_steps // downsampling):

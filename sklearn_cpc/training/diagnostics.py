@@ -60,9 +60,9 @@ def warn_if_trivial(architecture: Architecture, words: StepWords) -> None:
     if shared > TRIVIAL:
         warn(
             f"The farthest of the latents to predict shares {shared:.0%} of the "
-            f"{receptive_field} {words.steps} of its input with its context. This makes "
-            f"the task too easy to teach much. Increase skip_steps (now {skip_steps}) or "
-            f"prediction_steps (now {n_ahead}).",
+            f"{receptive_field} {words.steps} of its input with its context. This "
+            "makes the task too easy to teach much. Increase skip_steps (now "
+            f"{skip_steps}) or prediction_steps (now {n_ahead}).",
             UserWarning,
         )
 

@@ -21,6 +21,7 @@ from skorch.callbacks import (
 
 from .._persistence import dump, load
 from ..nn.distributed import Ranks
+from .accelerator import Accelerator, check_accelerator, ranks_of
 from .batches import RandomCrops
 from .groups import TrainingData
 from .state import Net, net_state, restore
@@ -42,8 +43,10 @@ WRITERS = (
 N_COMPARED = 16
 
 
-def check_same_data(ranks: Ranks, data: TrainingData) -> None:
+def check_processes(accelerator: Accelerator | None, data: TrainingData) -> None:
     """Raise in all processes unless all read the same sequences in the same order."""
+    check_accelerator(accelerator)
+    ranks = ranks_of(accelerator)
     if ranks.size == 1:
         return
     source, n_samples = data.source, len(data.source)
