@@ -10,7 +10,7 @@ from torch.nn import functional as F
 class SharedNegatives(NamedTuple):
     """Latents that M predictions share as candidates, the positives of some among them.
 
-    Attributes
+    Parameters
     ----------
     latents : Tensor of shape (..., N, D)
         The candidates.

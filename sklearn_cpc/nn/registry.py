@@ -25,12 +25,12 @@ PARTS: dict[str, type[nn.Module]] = {}
 Class = TypeVar("Class", bound=type[nn.Module])
 
 
-def register(cls: Class) -> Class:
+def register(part: Class) -> Class:
     """Let files name a class of modules; a class decorator.
 
     Parameters
     ----------
-    cls : type
+    part : type
         A subclass of `torch.nn.Module`. Its instances keep all arguments of the
         constructor as attributes of the same names: numbers, strings, other parts, or a
         `torch.nn.ModuleList` of parts.
@@ -40,8 +40,8 @@ def register(cls: Class) -> Class:
     type
         The same class.
     """
-    PARTS[cls.__name__] = cls
-    return cls
+    PARTS[part.__name__] = part
+    return part
 
 
 def find(name: str) -> type[nn.Module]:

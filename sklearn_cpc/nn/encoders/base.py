@@ -58,6 +58,9 @@ class Encoder(CausalModule):
     skip_steps: int | None = None
     layer_downsamplings: Sequence[int] | None = None
 
+    def __init__(self) -> None:  # without arguments
+        super().__init__()
+
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the output of every layer, the latents last.
 

@@ -17,6 +17,9 @@ MIN_WIDTH = 8
 class PatchEncoder(nn.Module):
     """From patches to latents, ``(N, C, P, P) -> (N, D)``, without batch statistics."""
 
+    def __init__(self) -> None:  # without arguments
+        super().__init__()
+
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return one vector for every layer, the latents last.
 
