@@ -32,12 +32,12 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn_cpc.nn.encoders.spectra import HOP, N_MELS, RATE
 from synthetic_speech import log_mel, phone_at, utterances
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.datasets import load_japanese_vowels
 from sklearn_cpc.nn import CausalConv, ConvStack
+from sklearn_cpc.nn.encoders.spectra import HOP, N_MELS, RATE
 
 RESULTS = Path(__file__).parent / "results" / "negatives"
 ON_SPECTRA = {

@@ -24,7 +24,7 @@ import torch
 from measuring import MIB, RESULTS, in_child, options, peak_memory, table, write
 
 from sklearn_cpc import CPCTransformer
-from sklearn_cpc.nn import CPCLoss
+from sklearn_cpc.nn import CPCLoss, CPCOutput
 
 BASE = {"samples": 1_000, "length": 128, "channels": 1}
 GROWING = {
@@ -72,7 +72,7 @@ def loss_step(negatives):
     predictions = torch.randn(8, 128, 12, 256, requires_grad=True)
     loss, lengths = CPCLoss(n_negatives=negatives), torch.full((136,), 128)
     return lambda: torch.autograd.grad(
-        loss(z, z, predictions, lengths).loss, [z, predictions]
+        loss(CPCOutput(z, z, predictions, lengths)).loss, [z, predictions]
     )
 
 

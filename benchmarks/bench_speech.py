@@ -40,12 +40,12 @@ from scipy.fft import dct
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn_cpc.nn.encoders.spectra import HOP
 from torch import nn
 from torch.nn import functional as F
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.nn import LogMel
+from sklearn_cpc.nn.encoders.spectra import HOP
 
 RESULTS = Path(__file__).parent / "results" / "speech"
 TRAIN_FRAMES, TEST_FRAMES = 8, 20  # of each utterance
@@ -153,7 +153,7 @@ class Supervised(nn.Module):
 
     def forward(self, x, real):
         """Return scores of phones, (B, T', n), and of speakers, (B, n)."""
-        z, c, _, _ = self.network(x[..., None])
+        ((z, c, _, _),) = self.network(x[..., None])
         h = torch.cat([z, c], dim=-1)
         weights = (real / real.sum(1, keepdim=True))[..., None]
         return self.to_phone(h), self.to_speaker((h * weights).sum(1))

@@ -44,7 +44,7 @@ from step_losses import LOSSES, N_AHEAD, N_SAMPLES, N_STEPS, SIZE, own_loss
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_cpc import CPCTransformer
-from sklearn_cpc.nn import CPCLoss, LinearPredictor
+from sklearn_cpc.nn import CPCLoss, CPCOutput, LinearPredictor
 
 PRODUCT = "matrix product"
 
@@ -207,7 +207,7 @@ def child_many_negatives():
     loss = CPCLoss(n_negatives=16_384)
     lengths = torch.full((136,), N_STEPS)
     # Of the predictions of eight samples, as of one process of several.
-    result = loss(z, z, predictions[:8], lengths).loss
+    result = loss(CPCOutput(z, z, predictions[:8], lengths)).loss
     torch.autograd.grad(result, [z, predictions])
     return before, peak_memory()
 

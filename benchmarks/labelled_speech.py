@@ -12,6 +12,7 @@ import wave
 
 import flite_speech
 import numpy as np
+
 from sklearn_cpc.nn.encoders.spectra import HOP, RATE, WINDOW
 
 # The paper's names, in the order of its Table 2.

@@ -9,7 +9,7 @@ import importlib.util
 import torch
 from torch.nn import functional as F
 
-from sklearn_cpc.nn import CPCLoss
+from sklearn_cpc.nn import CPCLoss, CPCOutput
 
 # Samples, steps, dimensions, steps ahead and negatives.
 N_SAMPLES, N_STEPS, SIZE, N_AHEAD, N_NEGATIVES = 8, 128, 256, 12, 128
@@ -66,7 +66,8 @@ def own_loss(c, z, predictor, predictions):
     if predictions is None:
         predictions = predictor(c)
     lengths = torch.full((len(z),), z.shape[1])
-    return CPCLoss(n_negatives=N_NEGATIVES)(z, c, predictions, lengths).loss
+    output = CPCOutput(z, c, predictions, lengths)
+    return CPCLoss(n_negatives=N_NEGATIVES)(output).loss
 
 
 LOSSES = {"sklearn_cpc": own_loss, "gathering": gathering_loss}

@@ -142,7 +142,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
             return fit(start, data, options, inference, kind_of(self), augment, tasks)
 
     def _attributes_of(self, fitted: Fitted, *, partially: bool) -> dict[str, Any]:
-        """Return the attributes of the fitted estimator, except those of the input."""
+        """Return the fitted attributes, except what `_read` has set."""
         parameters = {n: getattr(self, n) for n in self._architecture_parameters}
         return {
             "_fitted_parameters": parameters,

@@ -43,7 +43,7 @@ class Hooks(SharedParameters, ABC):
     _auto_defaults: ClassVar[AutoDefaults] = AutoDefaults()
     # Words for the docstring.
     _words: ClassVar[Words] = Words()
-    # Longest training window, where it is no parameter: whole samples.
+    # Longest training window of estimators without this parameter: whole samples.
     crop_length: int | Literal["auto"] | None = None
 
     @abstractmethod

@@ -54,10 +54,10 @@ class CPCImageTransformer(BaseCPC):
         is left. A module must map (n, channels, patch_size, patch_size) to (n, D)
         without batch normalisation; see `sklearn_cpc.nn.PatchEncoder`. `fit` uses a
         copy of it.
-    context : {"gru", "lstm", "conv", "attention"} or torch.nn.Module, default="gru"
-        From latents to contexts, row by row. In each row, neighbours are mixed first.
-        A module must map (B, rows, D) to (B, rows, H) and look at earlier rows only.
-        `fit` uses copies of it.
+    context : str or torch.nn.Module, default="gru"
+        From latents to contexts, row by row, with the names of `CPCTransformer`. In
+        each row, neighbours are mixed first. A module must map (B, rows, D) to (B,
+        rows, H) and look at earlier rows only. `fit` uses copies of it.
     latent_size : int, default=128
         Size of the latents. The layers of the encoder are narrower.
     context_size : int, default=64
@@ -169,7 +169,7 @@ class CPCImageTransformer(BaseCPC):
     _auto_defaults = AutoDefaults(updates=300)
     _words = Words(sample="image", targets="rows")
     _scaling: Scaling
-    image_shape_: tuple[int, int, int]
+    image_shape_: tuple[int, ...]
     grid_shape_: tuple[int, int]
     patch_size_: int
     patch_stride_: int

@@ -57,7 +57,7 @@ class Words(NamedTuple):
 
 AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 AT_LEAST_0 = Interval(Integral, 0, None, closed="left")
-# A parameter of the estimators whose samples may be longer than a training window.
+# For estimators with samples that may be longer than a training window.
 CROP_LENGTH = [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left"), None]
 
 SHARED: dict[str, Parameter] = {
@@ -165,8 +165,9 @@ SHARED: dict[str, Parameter] = {
         [HasMethods(["autocast", "backward"]), None],
         """Takes over device and precision. With several processes, started by
         ``torchrun`` or ``accelerate launch``, each trains on a part of every batch, and
-        all end with the same weights, equal to those of one process but for rounding.
-        With gradient accumulation, a process takes that many steps through its part,
+        all end with the same weights, which equal the weights of one process except for
+        rounding. With gradient accumulation, a process takes that many steps through
+        its part,
         each with negatives of its own.""",
     ),
     "device": Parameter(
@@ -187,7 +188,7 @@ SHARED: dict[str, Parameter] = {
         "bool",
         ["boolean"],
         """Whether `fit` continues with the fitted model for `max_epochs` more epochs.
-        The {kept} stays as it was. Without `early_stopping`, the result equals that of
+        The {kept} stays as it was. Without `early_stopping`, the result equals
         a longer fit. Pickles and files then hold the state of the optimizer, too.""",
     ),
     "random_state": Parameter(

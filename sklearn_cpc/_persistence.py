@@ -89,7 +89,7 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
     start = file.read(8)
     n_header = int.from_bytes(start, "little")
     if len(start) < 8 or n_header > min(size - 8, MAX_HEADER):
-        raise ModelFileError("is no safetensors file, or damaged")
+        raise ModelFileError("is not a safetensors file, or it is damaged")
     raw = file.read(n_header)
     try:
         header = json.loads(raw)
@@ -99,7 +99,7 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
         number, digest = info["format"], str(info.get("sha256"))
     except Exception:  # a hostile file may raise anything
         raise ModelFileError(
-            "is no file of sklearn_cpc, or its header is damaged"
+            "is not a file of sklearn_cpc, or its header is damaged"
         ) from None
     if not isinstance(number, int) or not 1 <= number <= FORMAT:
         raise ModelFileError(
@@ -115,12 +115,12 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
     if checksum.hexdigest() != digest:
         raise ModelFileError("is damaged: its checksum does not match")
     if info.get("kind") != kind:
-        raise ModelFileError(f"is a {info.get('kind')}, no {kind}")
+        raise ModelFileError(f"is a {info.get('kind')}, not a {kind}")
     try:
         tensors = safetensors.torch.load(start + raw + data)
         content: dict[str, Any] = _decode(info["content"], tensors, classes)
         if not isinstance(content, dict):
-            raise ValueError("it is no dictionary")
+            raise ValueError("it is not a dictionary")
     except Exception as error:  # likewise
         raise ModelFileError(f"does not hold what it should: {error}") from error
     return content
@@ -195,7 +195,7 @@ def _encode(value: Any, name: str, tensors: dict[str, Any], classes: Any) -> Any
             return {"tuple": inner(list(value), "")}
         case dict():
             if not all(isinstance(key, str) for key in value):
-                raise TypeError(f"{name} has keys that are no strings.")
+                raise TypeError(f"{name} has keys that are not strings.")
             return {"dict": {key: inner(item, key) for key, item in value.items()}}
         case torch.Tensor():
             # safetensors refuses tensors that share memory.
@@ -257,4 +257,4 @@ def _decode(value: Any, tensors: dict[str, torch.Tensor], classes: Any) -> Any:
             if state is not None:
                 made.__setstate__(inner(state))
             return made
-    raise ValueError(f"{kind!r} is no kind of value")
+    raise ValueError(f"{kind!r} is not a kind of value")

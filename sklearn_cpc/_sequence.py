@@ -83,8 +83,8 @@ class CPCTransformer(BaseCPC):
 
     - an array (n_samples, n_timesteps) or (n_samples, n_timesteps, n_channels);
     - a list or object array of arrays (length_i,) or (length_i, n_channels);
-    - a frame whose columns are time steps, or whose cells hold arrays, one
-      column for each channel.
+    - a frame with time steps as columns, or with arrays in its cells, one column for
+      each channel.
 
     All layers look at the past only and normalise each step by itself. So the features
     of a sequence do not depend on its padding or on the other sequences of a batch.

@@ -1,4 +1,4 @@
-"""How good a representation is, as far as that can be told without labels."""
+"""Measures of a representation that need no labels."""
 
 from typing import Any
 
@@ -22,9 +22,9 @@ def effective_rank(features: ArrayLike) -> float:
     Parameters
     ----------
     features : array-like of shape (n_samples, n_features)
-        Such as those of `CPCTransformer.transform`. Columns with an offset or of
-        different sizes dominate the others: standardise them first, as the
-        classifier that follows will.
+        Such as the output of `CPCTransformer.transform`. Columns with an offset or
+        with larger values dominate the others: standardise them first, as a
+        classifier would.
 
     Returns
     -------

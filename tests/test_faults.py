@@ -197,8 +197,8 @@ def test_files_that_are_no_checkpoint(tmp_path):
     cpc().fit(X).save(tmp_path / "model")
     (tmp_path / "text").write_text("hello")
     for name, message in [
-        ("model", "is a model, no checkpoint"),
-        ("text", "is no safetensors"),
+        ("model", "is a model, not a checkpoint"),
+        ("text", "is not a safetensors"),
     ]:
         with pytest.raises(ModelFileError, match=f"{name}' {message}"):
             cpc(callbacks=[Checkpoint(tmp_path / name)]).fit(X)

@@ -18,7 +18,7 @@ import torch
 from sklearn_cpc import Checkpoint, CPCTransformer, ModelFileError, _persistence
 
 X = np.random.default_rng(0).normal(size=(16, 40, 2)).cumsum(1)
-NOT_OURS = "damaged|no safetensors file|no file of sklearn_cpc"
+NOT_OURS = "damaged|not a safetensors file|not a file of sklearn_cpc"
 
 
 def cpc(**options):
@@ -150,7 +150,7 @@ def test_files_of_other_formats(tmp_path, number):
 
 def test_a_checkpoint_is_no_model(tmp_path):
     cpc(callbacks=[Checkpoint(tmp_path / "run", interval=0)]).fit(X)
-    with pytest.raises(ModelFileError, match="run' is a checkpoint, no model"):
+    with pytest.raises(ModelFileError, match="run' is a checkpoint, not a model"):
         CPCTransformer.load(tmp_path / "run")
 
 
@@ -215,11 +215,11 @@ HOSTILE = {
     "missing part": (without(*PARTS, "predictor"), "no usable model"),
     "a function": (
         set_at(*ENCODER, to=("info_nce", 1, 2)),
-        "'info_nce' is no part of a model",
+        "'info_nce' is not a part of a model",
     ),
     "any name": (
         set_at("fitted", "model", "class", to="os.system"),
-        "'os.system' is no part of a model",
+        "'os.system' is not a part of a model",
     ),
     "infinite argument": (
         set_at(*ENCODER, to=("ConvEncoder", 2, 8, np.inf)),
@@ -255,7 +255,7 @@ def test_hostile_parameters(data, tmp_path):
 
 @pytest.mark.parametrize("content", [[1, torch.ones(2)], ("text", torch.ones(2))])
 def test_content_of_another_type(content, tmp_path):
-    refused(tmp_path / "bad", _persistence.dump(content, "model"), "is no dictionary")
+    refused(tmp_path / "bad", _persistence.dump(content, "model"), "is not a dictionary")
 
 
 @pytest.mark.parametrize(
@@ -335,5 +335,5 @@ def test_links_and_permissions_are_kept(fitted, data, tmp_path):
 def test_values_that_no_file_can_hold():
     with pytest.raises(TypeError, match="x is of the type complex"):
         _persistence.dump({"x": 1j}, "model")
-    with pytest.raises(TypeError, match="keys that are no strings"):
+    with pytest.raises(TypeError, match="keys that are not strings"):
         _persistence.dump({"x": {1: 2}}, "model")

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 
 from .reading import FLOAT32_MAX
@@ -164,7 +163,15 @@ def pixels(images: np.ndarray) -> Sequences:
     return Sequences(flat, np.full(n_samples, height * width), "array")
 
 
-def read_images(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarray:
+class ImageEstimator(Protocol):
+    """An estimator that keeps the size of images."""
+
+    image_shape_: tuple[int, ...]
+    n_channels_in_: int
+    n_features_in_: int
+
+
+def read_images(estimator: ImageEstimator, X: Any, *, reset: bool) -> np.ndarray:
     """Read `X` and note its size on `estimator`.
 
     With `reset`, this sets ``n_features_in_``, ``n_channels_in_`` and ``image_shape_``.
@@ -172,7 +179,7 @@ def read_images(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarray:
 
     Parameters
     ----------
-    estimator : BaseEstimator
+    estimator : ImageEstimator
         Named in messages; keeps the size.
     X : array or list of arrays
         Three- or four-dimensional.
@@ -229,7 +236,7 @@ def read_images(estimator: BaseEstimator, X: Any, *, reset: bool) -> np.ndarray:
 
 
 def _stack(X: Any) -> Any:
-    """Return a list of images as one array; refuse those of different sizes."""
+    """Return a list of images as one array; refuse different sizes."""
     is_list = isinstance(X, list | tuple)
     is_list |= isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
     if not is_list:
@@ -249,7 +256,7 @@ def _stack(X: Any) -> Any:
     return np.stack(images) if images else np.empty((0, 1, 1))
 
 
-def _note_shape(estimator: BaseEstimator, shape: tuple[int, ...], reset: bool) -> None:
+def _note_shape(estimator: ImageEstimator, shape: tuple[int, ...], reset: bool) -> None:
     """Set or compare height, width and channels."""
     if reset:
         estimator.image_shape_ = shape

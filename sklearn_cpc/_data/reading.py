@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
@@ -18,8 +17,17 @@ FORMS = (
 )
 
 
+class SequenceEstimator(Protocol):
+    """An estimator that keeps what it has seen of sequences."""
+
+    n_channels_in_: int
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    _fitted_on_table: bool
+
+
 def read_sequences(
-    estimator: BaseEstimator,
+    estimator: SequenceEstimator,
     X: Any,
     *,
     channels_first: bool,
@@ -33,11 +41,11 @@ def read_sequences(
 
     Parameters
     ----------
-    estimator : BaseEstimator
-        Named in messages; keeps the feature count and names.
+    estimator : SequenceEstimator
+        Named in messages; keeps the numbers of features and channels, and the names.
     X : array, list, or frame
         Two-dimensional (univariate), three-dimensional, a list of arrays, or a
-        frame whose columns are time steps or whose cells hold arrays.
+        frame with time steps as columns or with arrays in its cells.
     channels_first : bool
         Whether channels come before time steps.
     allow_nan : bool
@@ -56,7 +64,7 @@ def read_sequences(
     """
     if getattr(getattr(X, "index", None), "nlevels", 1) > 1:
         raise ValueError(
-            "X is a frame with a MultiIndex, whose rows are time steps of several "
+            "X is a frame with a MultiIndex; its rows are time steps of several "
             "series. Pass one array for each series: "
             "[group.to_numpy() for _, group in X.groupby(level=0)]."
         )
@@ -109,7 +117,9 @@ def _join_channels(cells: np.ndarray, row: int) -> np.ndarray:
     return np.stack([_numbers(cell) for cell in cells], axis=1)
 
 
-def _read_array(estimator: BaseEstimator, X: Any, channels_first: bool) -> Sequences:
+def _read_array(
+    estimator: SequenceEstimator, X: Any, channels_first: bool
+) -> Sequences:
     # scikit-learn's own messages for sparse, complex, textual and empty input.
     # `_padding` checks finiteness later, in pieces that suit memory maps.
     try:
@@ -189,7 +199,7 @@ def _numbers(sample: Any) -> np.ndarray:
 
 
 def _padding(sequences: Sequences, allow_nan: bool) -> np.ndarray:
-    """Count the trailing all-NaN steps of each sample; refuse other infinities."""
+    """Count trailing all-NaN steps of each sample; refuse infinity and other NaNs."""
     arrays = sequences.arrays
     if isinstance(arrays, list):
         pieces = [array[None] for array in arrays]
@@ -238,7 +248,7 @@ def _padding_of_piece(array: np.ndarray, allow_nan: bool, first_row: int) -> np.
 
 
 def _note_features(
-    estimator: BaseEstimator, X: Any, sequences: Sequences, reset: bool
+    estimator: SequenceEstimator, X: Any, sequences: Sequences, reset: bool
 ) -> None:
     """Set or compare the numbers of features and channels, and the names."""
     n_channels = sequences.n_channels

@@ -46,7 +46,7 @@ def read_texts(X: Any, name: str) -> list[str]:
         )
     if hasattr(X, "columns") or isinstance(X, Mapping):
         raise TypeError(
-            f"X is of the type {type(X).__name__}, whose items are its names. Pass one "
+            f"X is of the type {type(X).__name__}; its items are names. Pass one "
             "column of texts, such as X['text']."
         )
     try:

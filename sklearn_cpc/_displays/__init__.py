@@ -1,7 +1,7 @@
-"""Pictures of fitted estimators, in the form of scikit-learn's displays.
+"""Plots of fitted estimators, in the form of scikit-learn's displays.
 
-`from_estimator` computes and draws, `__init__` stores what was computed, `plot` draws
-it again. matplotlib is imported when something is drawn.
+`from_estimator` computes and draws, `__init__` stores the values, `plot` draws them
+again. matplotlib is imported when something is drawn.
 """
 
 from .accuracy import StepAccuracyDisplay

@@ -1,4 +1,4 @@
-"""How far ahead a model can tell what comes."""
+"""How far ahead a model can predict."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -7,9 +7,9 @@ import numpy as np
 
 from .figure import axes, check_cpc, pyplot
 
-# So that no marker is cut off.
+# Keeps markers from being cut off.
 MARGIN = 0.03
-# More steps than this are not numbered one by one.
+# With more steps than this, not every step has a number.
 MAX_TICKS = 12
 
 
@@ -22,13 +22,13 @@ class StepAccuracyDisplay:
     Parameters
     ----------
     distance : array-like of shape (n_steps,)
-        How far ahead each step lies.
+        Distance of each step ahead.
     accuracy : array-like of shape (n_steps,)
-        How often the latent that came resembles its prediction most; NaN is unknown.
+        How often the true latent is closest to its prediction; NaN is unknown.
     chance : float, default=None
         The accuracy of guessing.
     unit : str, default="time steps"
-        What the distance is counted in.
+        Unit of the distance.
     name : str, default=None
         Name of the model, for the legend.
 
@@ -50,7 +50,7 @@ class StepAccuracyDisplay:
 
     Examples
     --------
-    A model beside the same without training:
+    A trained model beside the same model without training:
 
     >>> from sklearn_cpc import CPCTransformer, StepAccuracyDisplay
     >>> from sklearn_cpc.datasets import load_japanese_vowels
@@ -90,23 +90,23 @@ class StepAccuracyDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Let a fitted estimator predict, and draw how often it is right.
+        """Draw how often the predictions of a fitted estimator are right.
 
         Parameters
         ----------
         estimator : CPCTransformer, CPCImageTransformer or CPCTextTransformer
             Fitted.
         X : array, list or frame
-            Samples in any of the forms that the estimator accepts, best such as it was
-            not trained on.
+            Samples in any of the forms that the estimator accepts, preferably not the
+            training samples.
         name : str, default=None
-            Name of the model, for the legend. None is the name of its class.
+            Name of the model, for the legend. None takes the name of its class.
         plot_chance_level : bool, default=True
             Whether to draw the accuracy of guessing.
         ax : matplotlib Axes, default=None
             Axes to draw on. None creates a figure.
         **kwargs : dict
-            Further ones of :meth:`matplotlib.axes.Axes.plot` for the accuracy.
+            Passed to :meth:`matplotlib.axes.Axes.plot` for the accuracy.
 
         Returns
         -------
@@ -116,7 +116,7 @@ class StepAccuracyDisplay:
         Raises
         ------
         TypeError
-            If it is another estimator, such as a pipeline.
+            If the estimator is of another kind, such as a pipeline.
         """
         pyplot(cls)
         check_cpc(cls, estimator)
@@ -143,7 +143,7 @@ class StepAccuracyDisplay:
         plot_chance_level : bool, default=True
             Whether to draw the accuracy of guessing.
         **kwargs : dict
-            Further ones of :meth:`matplotlib.axes.Axes.plot` for the accuracy.
+            Passed to :meth:`matplotlib.axes.Axes.plot` for the accuracy.
 
         Returns
         -------

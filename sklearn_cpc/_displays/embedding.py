@@ -1,4 +1,4 @@
-"""Samples as points: their features in two dimensions."""
+"""The features of samples as points in two dimensions."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -13,11 +13,11 @@ from sklearn.utils.validation import check_consistent_length
 
 from .figure import axes, pyplot
 
-# More different numbers than this are values, not classes.
+# With more different numbers than this, they are values and not classes.
 MAX_CLASSES = 20
-# Area of a point, and of all together, in square points.
+# Area of a point, and of all points together, in square points.
 MIN_SIZE, MAX_SIZE, AREA = 4, 30, 4000
-# Colours of the style, before a colour map takes their place.
+# Colours of the style; with more classes, a colour map replaces them.
 CYCLE = 10
 
 
@@ -30,11 +30,11 @@ class EmbeddingDisplay:
     Parameters
     ----------
     points : ndarray of shape (n_samples, 2)
-        Where the samples are.
+        Coordinates of the samples.
     y : array-like of shape (n_samples,), default=None
         Class or value of each sample, its colour.
     axis_names : tuple of two str, default=("", "")
-        What the axes are called.
+        Labels of the axes.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class EmbeddingDisplay:
     figure_ : matplotlib Figure
         Figure containing them.
     scatters_ : list of matplotlib PathCollection
-        The points: of every class, or of all samples.
+        The points of every class, or of all samples.
 
     Examples
     --------
@@ -85,18 +85,18 @@ class EmbeddingDisplay:
         Parameters
         ----------
         estimator : transformer
-            Fitted: any estimator of CPC, or a pipeline that ends with a transformer.
+            Fitted: any CPC estimator, or a pipeline that ends with a transformer.
         X : array, list or frame
             Samples in any of the forms that the estimator accepts.
         y : array-like of shape (n_samples,), default=None
             Class or value of each sample, its colour.
         reducer : transformer, default=None
-            From features to two dimensions; a copy of it is fitted. None standardises
-            the features and takes their two principal components.
+            From features to two dimensions; a clone is fitted. None standardises the
+            features and takes their first two principal components.
         ax : matplotlib Axes, default=None
             Axes to draw on. None creates a figure.
         **kwargs : dict
-            Further ones of :meth:`matplotlib.axes.Axes.scatter`.
+            Passed to :meth:`matplotlib.axes.Axes.scatter`.
 
         Returns
         -------
@@ -133,7 +133,7 @@ class EmbeddingDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on. None creates a figure.
         **kwargs : dict
-            Further ones of :meth:`matplotlib.axes.Axes.scatter`.
+            Passed to :meth:`matplotlib.axes.Axes.scatter`.
 
         Returns
         -------
@@ -168,7 +168,7 @@ class EmbeddingDisplay:
         else:
             self.scatters_ = [ax.scatter(*self.points.T, **{"c": y} | options)]
             ax.figure.colorbar(self.scatters_[0], ax=ax, label="y")
-        # The scales mean nothing, but must be the same, or distances deceive.
+        # The values have no meaning, but with different scales distances would deceive.
         ax.set(aspect="equal", xticks=[], yticks=[])
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
         ax.set_adjustable("datalim")
@@ -177,14 +177,14 @@ class EmbeddingDisplay:
 
 
 def _is_classes(y: np.ndarray) -> bool:
-    """Whether `y` is drawn with a colour for each value."""
+    """Return whether every value of `y` gets a colour."""
     if y.dtype.kind not in "iuf":
         return True
     return len(np.unique(y)) <= MAX_CLASSES and bool((y == np.round(y)).all())
 
 
 def _axis_names(reducer: Any) -> tuple[str, str]:
-    """Name the dimensions by what gave them, and by how much they tell."""
+    """Name the dimensions by their reducer and the variance they explain."""
     last = reducer[-1] if hasattr(reducer, "steps") else reducer
     names = [f"{type(last).__name__} {i}" for i in (1, 2)]
     explained = getattr(last, "explained_variance_ratio_", None)

@@ -33,7 +33,7 @@ def check_cpc(display: type, estimator: Any, kind: type[BaseCPC] = BaseCPC) -> N
     Raises
     ------
     TypeError
-        If it is another estimator, such as a pipeline.
+        If the estimator is of another kind, such as a pipeline.
     NotFittedError
         If it is not fitted.
     """

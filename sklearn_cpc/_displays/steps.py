@@ -1,4 +1,4 @@
-"""Features of one sequence over time, with the sequence itself above."""
+"""Features of one sequence over time, below the sequence itself."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -9,16 +9,16 @@ import numpy as np
 from .._sequence import CPCTransformer
 from .figure import axes, check_cpc, pyplot
 
-# Parts of the height: the signal, a gap, and the features.
+# Parts of the height that the signal and the gap below it take.
 SIGNAL, GAP = 0.27, 0.04
-# Features further from their mean than this many deviations have the same colour.
+# Features further from their mean than this many standard deviations look the same.
 LIMIT = 3
-# More channels than this have no legend.
+# With more channels than this, there is no legend.
 NAMED_CHANNELS = 6
 
 
 class StepFeaturesDisplay:
-    """Features of a sequence step by step, below the values they were computed from.
+    """Features of a sequence step by step, below its values.
 
     It is recommended to use `from_estimator` to create one. All parameters are stored
     as attributes.
@@ -39,7 +39,7 @@ class StepFeaturesDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes within which the others lie.
+        The axes that hold the others.
     signal_ax_ : matplotlib Axes
         Axes with the sequence.
     features_ax_ : matplotlib Axes
@@ -57,9 +57,8 @@ class StepFeaturesDisplay:
 
     Notes
     -----
-    Step ``j`` is drawn from time step ``j * downsampling``, the last one it has seen,
-    until the next step: as long as it is the newest there is. The features are
-    standardised over the steps shown, each by itself.
+    Step ``j`` is drawn from time step ``j * downsampling``, the last one it depends on,
+    until the next step begins. Each feature is standardised over the steps shown.
 
     Examples
     --------
@@ -113,7 +112,7 @@ class StepFeaturesDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw within. None creates a figure.
         **kwargs : dict
-            Further ones of :meth:`matplotlib.axes.Axes.imshow` for the features.
+            Passed to :meth:`matplotlib.axes.Axes.imshow` for the features.
 
         Returns
         -------
@@ -125,7 +124,7 @@ class StepFeaturesDisplay:
         TypeError
             If it is another estimator, such as one of images or texts, or a pipeline.
         IndexError
-            If there is no such sample.
+            If this sample does not exist.
         """
         pyplot(cls)
         check_cpc(cls, estimator, CPCTransformer)  # as sequences of values have
@@ -150,7 +149,7 @@ class StepFeaturesDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw within. None creates a figure.
         **kwargs : dict
-            Further ones of :meth:`matplotlib.axes.Axes.imshow` for the features.
+            Passed to :meth:`matplotlib.axes.Axes.imshow` for the features.
 
         Returns
         -------
@@ -168,7 +167,7 @@ class StepFeaturesDisplay:
             cax=ax.inset_axes([1.02, 0, 0.02, 1 - SIGNAL - GAP]),
             extend="both",
         )
-        bar.set_label("deviations from the mean")
+        bar.set_label("standard deviations from the mean")
         self.ax_, self.signal_ax_, self.features_ax_ = ax, above, below
         self.figure_ = ax.figure
         return self
@@ -207,7 +206,8 @@ class StepFeaturesDisplay:
 
 
 def _standardised(features: np.ndarray) -> np.ndarray:
-    """Return each column without its mean, over its deviation; 0 if it is constant."""
+    """Return each column standardised; a constant column is 0."""
     features = features - features.mean(0, dtype=np.float64)
-    deviation = features.std(0)
-    return features / np.where(deviation > 0, deviation, 1)
+    std = features.std(0)
+    standardised: np.ndarray = features / np.where(std > 0, std, 1)
+    return standardised

@@ -1,4 +1,4 @@
-"""How a training went."""
+"""The course of a training."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -7,9 +7,9 @@ import numpy as np
 
 from .figure import axes, check_cpc, pyplot
 
-# With few epochs, each is marked.
+# Up to this many epochs, each is marked.
 MARKED = 30
-# Height of the axes, in parts of what the lines need.
+# Height of the axes relative to the lines.
 HEADROOM = 1.25
 
 
@@ -26,9 +26,9 @@ class TrainingCurveDisplay:
     chance : array-like of shape (n_epochs,)
         The loss of guessing among N candidates: log N, in nats.
     accuracy : array-like of shape (n_epochs,)
-        How often the true latent resembles its prediction more than all negatives.
+        How often the true latent is closer to its prediction than all negatives.
     validation_score : array-like of shape (n_epochs,), default=None
-        Score on the validation part, in nats; NaN where there is none.
+        Score on the validation part, in nats; NaN where it is missing.
 
     Attributes
     ----------
@@ -47,10 +47,10 @@ class TrainingCurveDisplay:
 
     Notes
     -----
-    A loss at the dashed line has learned nothing. One at 0 with an accuracy of 1 from
-    the first epochs on means that the task is too easy: increase `skip_steps`.
-    Loss and score have different N; the score is ``log N - InfoNCE`` at N = 1024 on
-    sequences that the model was not trained on. If it falls while the loss still
+    With a loss at the dashed line, the model has learned nothing. A loss of 0 with an
+    accuracy of 1 in the first epochs means that the task is too easy: increase
+    `skip_steps`. Loss and score have different N; the score is ``log N - InfoNCE`` at N
+    = 1024 on sequences held out from training. If the score falls while the loss still
     falls, the model overfits.
 
     Examples
@@ -96,7 +96,7 @@ class TrainingCurveDisplay:
         Raises
         ------
         TypeError
-            If it is another estimator, such as a pipeline.
+            If the estimator is of another kind, such as a pipeline.
         ValueError
             If the estimator was not trained.
         """
@@ -104,8 +104,8 @@ class TrainingCurveDisplay:
         check_cpc(cls, estimator)
         if not estimator.n_epochs_:
             raise ValueError(
-                f"{type(estimator).__name__} was fitted with max_epochs=0: there is no "
-                "training to draw."
+                f"{type(estimator).__name__} was fitted with max_epochs=0: there is "
+                "no training to draw."
             )
         epochs = estimator.net_.history
         score = np.array([epoch.get("valid_score", np.nan) for epoch in epochs])
@@ -148,7 +148,7 @@ class TrainingCurveDisplay:
         right.set_ylabel("contrastive accuracy", color="C1")
         right.tick_params(axis="y", colors="C1")
         right.set_yticks(np.linspace(0, 1, 6))
-        # Room above all lines for the legend.
+        # Room for the legend above all lines.
         values = np.concatenate([line.get_ydata() for line in ax.lines])
         ax.set_ylim(min(0, np.nanmin(values)), HEADROOM * np.nanmax(values))
         right.set_ylim(0, HEADROOM)

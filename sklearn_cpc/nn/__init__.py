@@ -25,7 +25,8 @@ from .encoders import (
 from .grid import GridContext, GridCPC, RowContext
 from .info_nce import SharedNegatives, info_nce
 from .loss import CPCLoss
-from .model import CPC
+from .model import CPC, CPCOutput
+from .negatives import Origin
 from .predictors import LinearPredictor
 from .registry import register
 
@@ -34,6 +35,7 @@ __all__ = [
     "AttentionContext",
     "AudioEncoder",
     "CPCLoss",
+    "CPCOutput",
     "CausalConv",
     "Context",
     "ConvContext",
@@ -50,6 +52,7 @@ __all__ = [
     "LinearPredictor",
     "LogMel",
     "LogMelEncoder",
+    "Origin",
     "PatchEncoder",
     "RowContext",
     "SentenceEncoder",

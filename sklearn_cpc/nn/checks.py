@@ -90,8 +90,8 @@ def check_encoder(encoder: Encoder, n_channels: int, n_timesteps: int) -> None:
     Raises
     ------
     ValueError
-        If the encoder fails, declares what is no number, gives another shape, looks
-        ahead, or if its layers or its pieces differ from its output.
+        If the encoder fails, declares a value of another type, gives another shape,
+        looks ahead, or if its layers or its pieces differ from its output.
     """
     name = f"encoder={class_name(encoder)}"
     _check_declared(encoder, name)
@@ -306,7 +306,7 @@ def _check_declared(encoder: Encoder, name: str) -> None:
 
 
 def _check_layers(layers: object, y: Tensor, source: str) -> None:
-    """Refuse what is no list of tensors that ends with the output."""
+    """Refuse anything but a list of tensors that ends with the output."""
     if not isinstance(layers, Sequence) or not all(
         isinstance(h, Tensor) and h.ndim == y.ndim for h in layers
     ):

@@ -37,7 +37,7 @@ def candidate_logits(
 ) -> tuple[Tensor, Tensor]:
     """Score the positive and the shared negatives of every prediction.
 
-    Parameters are those of `info_nce`.
+    The parameters are explained under `info_nce`.
 
     Returns
     -------

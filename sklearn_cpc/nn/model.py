@@ -18,7 +18,7 @@ from .registry import register
 class CPCOutput(NamedTuple):
     """What a model returns for one direction of prediction.
 
-    Attributes
+    Parameters
     ----------
     z : Tensor of shape (B, T', D)
         Latents.
@@ -60,7 +60,7 @@ class Model(nn.Module, ABC):
     Parameters
     ----------
     encoder : Encoder or nn.Module
-        From input to latents. A module that is no `Encoder` is wrapped in a
+        From input to latents. A module of another class is wrapped in a
         `PlainEncoder`; it must not downsample.
     context : nn.Module
         From latents to contexts.
@@ -149,8 +149,8 @@ class CPC(Model):
     Parameters
     ----------
     encoder : Encoder or nn.Module
-        ``(B, T, C) -> (B, T', D)``, causal. A module that is no `Encoder` must give a
-        latent for every step.
+        ``(B, T, C) -> (B, T', D)``, causal. A module that is not an `Encoder` must give
+        a latent for every step.
     context : nn.Module
         ``(B, T', D) -> (B, T', H)``, causal.
     predictor : Predictor

@@ -17,7 +17,7 @@ from torch import Tensor
 class Origin(NamedTuple):
     """Where the samples of a batch come from; both tensors are on the CPU.
 
-    Attributes
+    Parameters
     ----------
     sequences : Tensor of shape (B,)
         Number of the sequence that each sample is a window of.
@@ -30,7 +30,17 @@ class Origin(NamedTuple):
 
     @classmethod
     def separate(cls, n_samples: int) -> "Origin":
-        """Return samples of different sequences in one group."""
+        """Return the origin of samples of different sequences in one group.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of samples.
+
+        Returns
+        -------
+        Origin
+        """
         return cls(torch.arange(n_samples), torch.zeros(n_samples, dtype=torch.int64))
 
 

@@ -53,7 +53,7 @@ def find(name: str) -> type[nn.Module]:
         If no part has this name.
     """
     if name not in PARTS:
-        raise ValueError(f"{name!r} is no part of a model")
+        raise ValueError(f"{name!r} is not a part of a model")
     return PARTS[name]
 
 
@@ -112,7 +112,7 @@ def remake(description: object, own: Mapping[str, nn.Module]) -> Any:
     Raises
     ------
     Exception
-        Of any kind, if it is no description.
+        Of any kind, if it is not a description.
     """
     match description:
         case str():

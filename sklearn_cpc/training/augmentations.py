@@ -1,24 +1,24 @@
-"""Augmentations: how the patches of a training batch vary; never those of `transform`.
+"""Augmentations: random variation of patches in training, never in `transform`.
 
 Each is a function of patches ``(B, R, Q, C, P, P)`` and a numpy generator that returns
 patches of the same shape. After A. van den Oord et al. (2018), section 3.3, and O.
 Henaff et al. (2020), arXiv:1905.09272, appendix A.
 
-To add one: write the function and give it a name in `AUGMENTATIONS`.
+To add one: write the function and name it in `AUGMENTATIONS`.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
-# Crops are shifted by at most this part of the side of a patch.
+from .batches import Augmentation
+
+# Crops shift by at most this part of the side of a patch.
 JITTER = 1 / 8
-# How often a patch loses its colours, or an image is mirrored.
+# Probability that a patch loses its colours, and that an image is mirrored.
 P_GREY, P_FLIP = 0.25, 0.5
 
 
 def crop(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shift each patch by a few pixels, at least one; its border is repeated."""
+    """Shift each patch by up to a few pixels, and repeat its border."""
     *_, n_channels, side, _ = patches.shape
     flat = patches.reshape(-1, n_channels, side, side)
     most = max(1, int(side * JITTER))
@@ -31,7 +31,7 @@ def crop(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def flip(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirror half of the images, left and right."""
+    """Mirror half of the images left and right."""
     mirrored = rng.random(len(patches)) < P_FLIP
     patches = patches.copy()
     patches[mirrored] = patches[mirrored][:, :, ::-1, ..., ::-1]
@@ -39,24 +39,22 @@ def flip(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def grey(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give a quarter of the patches the mean of their channels in each of them."""
+    """Replace the channels of a quarter of the patches by their mean."""
     chosen = rng.random(patches.shape[:3]) < P_GREY
     patches = patches.copy()
     patches[chosen] = patches[chosen].mean(1, keepdims=True)
     return patches
 
 
-AUGMENTATIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+AUGMENTATIONS: dict[str, Augmentation] = {
     "crop": crop,
     "flip": flip,
     "grey": grey,
 }
 
 
-def compose(
-    names: tuple[str, ...],
-) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """Return a function that applies several in turn."""
+def compose(names: tuple[str, ...]) -> Augmentation:
+    """Return a function that applies several augmentations in turn."""
 
     def augment(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         for name in names:

@@ -105,7 +105,7 @@ class RandomCrops:
         self.rows = np.repeat(np.arange(len(n_windows)), n_windows)
         self.spare = np.maximum(source.lengths - n_windows * crop_length, 0)
         first = np.repeat(n_windows.cumsum() - n_windows, n_windows)
-        self.place = np.arange(len(self.rows)) - first  # among those of its sequence
+        self.place = np.arange(len(self.rows)) - first  # within its sequence
         self.n_batches = -(-len(self.rows) // batch_size)
 
     def __len__(self) -> int:

@@ -111,8 +111,8 @@ def _train(
     net.initialize_callbacks()
     if max_epochs:
         net.partial_fit(data)
-    # What belongs to a process, holds the training data or cannot be copied is no part
-    # of the model.
+    # The model keeps nothing that belongs to a process, holds the training data or
+    # cannot be copied.
     net.accelerator = None
     net.callbacks, net.callbacks_ = None, []
 

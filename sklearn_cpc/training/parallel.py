@@ -39,7 +39,7 @@ WRITERS = (
     TrainEndCheckpoint,
     WandbLogger,
 )
-# Sequences whose values the processes compare.
+# Sequences with values that the processes compare.
 N_COMPARED = 16
 
 

@@ -124,8 +124,7 @@ def score_samples(
         total, n_pairs = 0.0, 0
         for _, positive, negatives, n_negatives in comparisons:
             mean = (negatives / temperature).logsumexp(-1) - n_negatives.log()
-            # Where no reference differs from the positive, the score is that of
-            # guessing.
+            # Where no reference differs from the positive, guessing is the score.
             margin = torch.where(n_negatives > 0, mean - positive / temperature, 0.0)
             loss = F.softplus(math.log(SCORE_CANDIDATES - 1) + margin)
             total += float(loss.double().sum())

@@ -120,7 +120,7 @@ class Encoder(CausalModule):
 
 @register
 class PlainEncoder(Encoder):
-    """A module that is no `Encoder`, used as one.
+    """A module of any other class, used as an `Encoder`.
 
     Its attributes and methods have no meaning, except its call. Its weights keep their
     names: the wrapper does not show in a state dict.

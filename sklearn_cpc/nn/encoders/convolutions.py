@@ -103,7 +103,7 @@ class CausalConv(CausalModule):
         return h.transpose(1, 2), next_state
 
     def calibrate(self, h: Tensor, lengths: Tensor) -> None:
-        """Scale every channel to a standard deviation of 1, with zero amid its values.
+        """Scale every channel to a standard deviation of 1, with zero among its values.
 
         The channels of a kernel size become positive at different quantiles of the
         data, as MiniRocket chooses its biases [1]_. All this holds before the layer

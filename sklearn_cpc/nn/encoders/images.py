@@ -124,7 +124,7 @@ class GridEncoder(Encoder):
     Parameters
     ----------
     encoder : PatchEncoder or nn.Module
-        ``(N, C, P, P) -> (N, D)``. A module that is no `PatchEncoder` has its latents
+        ``(N, C, P, P) -> (N, D)``. A module of another class has its latents
         as its only layer.
     n_overlapping : int
         Rows of the grid that share pixels with a row, itself included.

@@ -1,4 +1,4 @@
-"""Encoders of time series, whose strides follow the length of the sequences.
+"""Encoders of time series: their strides follow the length of the sequences.
 
 To add one: write the class here and name it in ``encoders/__init__.py``.
 """
