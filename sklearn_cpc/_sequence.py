@@ -274,7 +274,7 @@ class CPCTransformer(BaseCPC):
         lengths, n_channels = source.lengths, self.n_channels_in_
         if isinstance(self.encoder, torch.nn.Module):
             own = copy.deepcopy(self.encoder).cpu()
-            encoder = as_encoder(own, n_channels)
+            encoder = as_encoder(own, n_channels, int(lengths.max()))
             n_timesteps = longest_window(self.crop_length, encoder, lengths)
             check_encoder(encoder, n_channels, n_timesteps)
             return encoder

@@ -196,7 +196,7 @@ def test_bad_parameters(name):
         ),
         (
             {"encoder": nn.Linear(5, 3)},
-            r"encoder=Linear fails on input .*\(2, 1024, 2\)",
+            r"encoder=Linear fails on input .*\(2, 30, 2\)",
         ),
         ({"context": nn.GRU(4, 3)}, "context=GRU must turn"),
         (

@@ -255,7 +255,8 @@ def test_hostile_parameters(data, tmp_path):
 
 @pytest.mark.parametrize("content", [[1, torch.ones(2)], ("text", torch.ones(2))])
 def test_content_of_another_type(content, tmp_path):
-    refused(tmp_path / "bad", _persistence.dump(content, "model"), "is not a dictionary")
+    data = _persistence.dump(content, "model")
+    refused(tmp_path / "bad", data, "is not a dictionary")
 
 
 @pytest.mark.parametrize(

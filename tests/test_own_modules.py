@@ -166,7 +166,7 @@ class WrongState(Averages):
     ("encoder", "message"),
     [
         (WrongAdvance(), r"advance\(x, state\) must return a pair"),
-        (WrongState(), "gives other values than a call of the module"),
+        (WrongState(), r"advance\(x, state\) gives the shape .* a call of the mod"),
     ],
 )
 def test_pieces_that_are_not_the_whole_are_refused_before_training(encoder, message):

@@ -137,13 +137,15 @@ class CPCLoss(nn.Module):
     ) -> LossOutput:
         """Compare the predictions of one direction."""
         z, _, predictions, lengths = output
-        _, n_steps, n_ahead, size = predictions.shape
+        _, n_steps, prediction_steps, size = predictions.shape
         if origin is not None:
             # An image has as many sequences as the turned grid has columns.
             n_sequences = len(z) // len(origin.sequences)
             origin = Origin(*(label.repeat_interleave(n_sequences) for label in origin))
             first *= n_sequences
-        positive, valid = positive_positions(lengths, n_steps, n_ahead, self.skip_steps)
+        positive, valid = positive_positions(
+            lengths, n_steps, prediction_steps, self.skip_steps
+        )
         position, mask = sample_candidates(
             lengths.cpu(),
             n_steps,
@@ -194,14 +196,14 @@ class CPCLoss(nn.Module):
             )
         # Pair i of a group belongs to the step ahead i modulo K.
         right = correct & (weight > 0)  # (G, M')
-        step = (used % n_ahead).to(z.device).expand_as(right)
-        n_right = torch.bincount(step[right], minlength=n_ahead)  # (K,)
+        step = (used % prediction_steps).to(z.device).expand_as(right)
+        n_right = torch.bincount(step[right], minlength=prediction_steps)  # (K,)
         n_pairs = n_pairs.to(z.device)
         return LossOutput(loss, n_right / n_pairs, n_pairs, chance)
 
 
 def positive_positions(
-    lengths: Tensor, n_steps: int, n_ahead: int, skip_steps: int
+    lengths: Tensor, n_steps: int, prediction_steps: int, skip_steps: int
 ) -> tuple[Tensor, Tensor]:
     """Return where the positives are, and which of them exist.
 
@@ -211,7 +213,7 @@ def positive_positions(
         Number of valid latents of each sample.
     n_steps : int
         Number of latents of a padded sample, T'.
-    n_ahead : int
+    prediction_steps : int
         Number of steps ahead, K.
     skip_steps : int
         Latents between an anchor and its first positive.
@@ -223,7 +225,9 @@ def positive_positions(
     valid : Tensor of shape (B, T', K)
         False where the sequence has ended; the position there is arbitrary.
     """
-    step = torch.arange(n_steps)[:, None] + torch.arange(n_ahead) + 1 + skip_steps
+    step = (
+        torch.arange(n_steps)[:, None] + torch.arange(prediction_steps) + 1 + skip_steps
+    )
     start = torch.arange(len(lengths))[:, None, None] * n_steps
     position = start + step.clamp(max=n_steps - 1)  # (B, T', K)
     valid = step < lengths.cpu()[:, None, None]  # (B, T', K)

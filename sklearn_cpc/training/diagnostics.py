@@ -54,15 +54,18 @@ def warn_if_trivial(architecture: Architecture, words: StepWords) -> None:
     receptive_field = architecture.receptive_field
     if receptive_field is None:
         return
-    skip_steps, n_ahead = architecture.skip_steps, architecture.prediction_steps
-    farthest = (skip_steps + n_ahead) * architecture.downsampling
+    skip_steps, prediction_steps = (
+        architecture.skip_steps,
+        architecture.prediction_steps,
+    )
+    farthest = (skip_steps + prediction_steps) * architecture.downsampling
     shared = 1 - farthest / receptive_field
     if shared > TRIVIAL:
         warn(
             f"The farthest of the latents to predict shares {shared:.0%} of the "
             f"{receptive_field} {words.steps} of its input with its context. This "
             "makes the task too easy to teach much. Increase skip_steps (now "
-            f"{skip_steps}) or prediction_steps (now {n_ahead}).",
+            f"{skip_steps}) or prediction_steps (now {prediction_steps}).",
             UserWarning,
         )
 

@@ -161,22 +161,26 @@ def contrastive_accuracy(
     ndarray of shape (K,), float64
         By step ahead; NaN for a step for which no sequence is long enough.
     """
-    n_ahead = model.prediction_steps
+    prediction_steps = model.prediction_steps
 
     def count(comparisons: Iterator[Comparison]) -> np.ndarray:
         """Count right predictions and all predictions, by step ahead."""
-        counts = np.zeros((2, n_ahead))
+        counts = np.zeros((2, prediction_steps))
         for step, positive, negatives, n_negatives in comparisons:
             possible = n_negatives > 0
             right = possible & (positive > negatives.amax(-1))
             for row, chosen in zip(counts, (right, possible), strict=True):
-                row += torch.bincount(step[chosen], minlength=n_ahead).cpu().numpy()
+                row += (
+                    torch.bincount(step[chosen], minlength=prediction_steps)
+                    .cpu()
+                    .numpy()
+                )
         return counts
 
     compare = _Comparer(model, references.to(inference.device), skip_steps)
     counts = compare.each(count, source, inference)
     n_right, n_possible = np.sum(counts, axis=0)
-    unknown = np.full(n_ahead, np.nan)
+    unknown = np.full(prediction_steps, np.nan)
     np.divide(n_right, n_possible, out=unknown, where=n_possible > 0)
     return unknown
 
@@ -225,9 +229,9 @@ class _Comparer(NamedTuple):
             for start in range(0, n_steps, SCORE_ANCHORS):
                 anchors = c[:, start : start + SCORE_ANCHORS]
                 predictions = predictor(anchors)  # (S, A, K, D)
-                _, n_anchors, n_ahead, _ = predictions.shape
+                _, n_anchors, prediction_steps, _ = predictions.shape
                 anchor = torch.arange(start, start + n_anchors, device=z.device)
-                ahead = torch.arange(n_ahead, device=z.device)
+                ahead = torch.arange(prediction_steps, device=z.device)
                 target = anchor[:, None] + ahead + 1 + self.skip_steps  # (A, K)
                 valid = target < n_steps
                 step = ahead.expand(n_anchors, -1)[valid].repeat(n_sequences)

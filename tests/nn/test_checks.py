@@ -68,6 +68,24 @@ def test_trials_find_out_how_far_a_plain_module_downsamples(stride):
     assert encoder.latent_size == 4
 
 
+class Positions(nn.Module):
+    """Knows as many positions as the longest sequence has, and no more."""
+
+    def __init__(self, n_steps):
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(n_steps, 3))
+
+    def forward(self, x):
+        return (x + self.position[: x.shape[1]])[:, ::2]
+
+
+@pytest.mark.parametrize("n_timesteps", [8, 50, 51, 700])
+def test_no_trial_is_longer_than_the_longest_sequence(n_timesteps):
+    encoder = as_encoder(Positions(n_timesteps), 3, n_timesteps)
+    assert encoder.downsampling == 2
+    check_encoder(encoder, 3, n_timesteps)
+
+
 def test_attributes_of_a_plain_module_mean_nothing():
     encoder = as_encoder(Strided(2), 3)
     assert isinstance(encoder, PlainEncoder)
@@ -110,7 +128,7 @@ def test_an_encoder_is_taken_as_it_is():
         ),
         (Sequence(nn.Conv1d(3, 4, 5, padding=2)), "encoder=Sequence looks ahead"),
         (Sequence(nn.AdaptiveAvgPool1d(1)), "gives 1 latents for 131072 steps"),
-        (Sequence(nn.AdaptiveAvgPool1d(7)), r"but it gives \(2, 7, 3\)"),
+        (Sequence(nn.AdaptiveAvgPool1d(7)), "gives 7 latents for 50 steps"),
         (Normed(), "holds a batch normalisation.*LayerNorm"),
     ],
 )
@@ -168,7 +186,7 @@ BROKEN = {
     "another size": (Steps(latent_size=9), "latent_size=9, but its latents have .* 4"),
     "another length": (
         Steps(downsampling=2),
-        r"\(2, 51, 3\) into .* \(2, 26, size\), ceil\(n / 2\).*gives \(2, 51, 4\)",
+        r"\(2, 49, 3\) into .* \(2, 25, size\), ceil\(n / 2\).*gives \(2, 49, 4\)",
     ),
     "layers are modules": (
         changed(layers=lambda self, x: nn.Sequential(self.first)),
@@ -243,7 +261,7 @@ def test_an_encoder_must_round_the_number_of_latents_up():
             return x[:, : x.shape[1] // 2 * 2 : 2]
 
     with pytest.raises(
-        ValueError, match=r"\(2, 26, size\), ceil.* but it gives \(2, 25"
+        ValueError, match=r"\(2, 25, size\), ceil.* but it gives \(2, 24"
     ):
         check_encoder(RoundsDown(), 3, 50)
 

@@ -79,6 +79,17 @@ def test_modules_are_used_as_they_are():
     assert (cpc.downsampling, cpc.receptive_field) == (1, None)
 
 
+def test_a_plain_encoder_must_not_downsample():
+    class Every(torch.nn.Module):
+        downsampling = 2
+
+        def forward(self, x):
+            return x[:, ::2].repeat(1, 1, 4)
+
+    with pytest.raises(ValueError, match="Every gives 5 latents for 9 steps"):
+        model(encoder=Every())(torch.zeros(2, 9, 2))
+
+
 def test_torchs_generator_draws_the_weights():
     first, second = model().state_dict(), model().state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)

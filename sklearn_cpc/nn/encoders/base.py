@@ -140,6 +140,12 @@ class PlainEncoder(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T', D)
         z: Tensor = self.module(x)
+        if z.shape[1] != -(-x.shape[1] // self.downsampling):
+            raise ValueError(
+                f"{type(self.module).__name__} gives {z.shape[1]} latents for "
+                f"{x.shape[1]} steps, but its downsampling is {self.downsampling}. Use "
+                "a subclass of sklearn_cpc.nn.Encoder that declares it."
+            )
         return z
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from ..causal import CausalModule, State
 from ..masks import latent_lengths, step_mask
 from .base import Encoder
-from .kernels import KernelBank, even_widths, spread_quantiles, standard_deviations
+from .kernels import KernelBank, channel_std, even_widths, spread_quantiles
 from .windows import WindowState, next_windows
 
 # oneDNN 3.12 computes wrong bfloat16 convolutions on CPUs with AMX, for 2 to 12
@@ -127,7 +127,7 @@ class CausalConv(CausalModule):
         valid = h[step_mask(latent_lengths(lengths, self.stride), h.shape[1])]  # (n, D)
         widths = [conv.out_channels for conv in branches]
         for conv, values in zip(branches, valid.split(widths, 1), strict=True):
-            std, zero = standard_deviations(values), spread_quantiles(values)
+            std, zero = channel_std(values), spread_quantiles(values)
             conv.weight /= std[:, None, None]
             bias = cast(Tensor, conv.bias)
             bias.copy_((bias - zero) / std)

@@ -38,16 +38,16 @@ def spread_quantiles(values: Tensor) -> Tensor:
     return values.sort(0).values.gather(0, rows[None])[0]
 
 
-def standard_deviations(values: Tensor) -> Tensor:
+def channel_std(values: Tensor) -> Tensor:
     """Return the standard deviation of each channel, (n, D) -> (D,)."""
     return values.std(0, correction=0).clamp(min=MIN_STD)
 
 
-def robust_deviations(values: Tensor) -> Tensor:
+def robust_std(values: Tensor) -> Tensor:
     """Return a standard deviation that a few large values hardly change."""
     median = values.median(0).values
     absolute = (values - median).abs().median(0).values * NORMAL
-    return torch.minimum(standard_deviations(values), absolute.clamp(min=MIN_STD))
+    return torch.minimum(channel_std(values), absolute.clamp(min=MIN_STD))
 
 
 def asinh(h: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ class KernelBank(CausalModule):
                 # The weights of the changes from step to step.
                 zero_sum = conv.weight - conv.weight.mean(2, keepdim=True)
                 conv.weight.copy_(zero_sum - zero_sum.cumsum(2))
-            std = robust_deviations(self._outputs(conv, windows)[valid])
+            std = robust_std(self._outputs(conv, windows)[valid])
             conv.weight /= std[:, None, None]
         for conv in levels:
             bias = cast(Tensor, conv.bias)
@@ -156,7 +156,7 @@ class KernelBank(CausalModule):
         for conv, norm in zip(shapes, norms, strict=True):
             values = self._outputs(conv, windows)[valid]
             shape = F.layer_norm(values, list(norm.weight.shape), eps=norm.eps)
-            norm.weight.copy_(1 / robust_deviations(shape))
+            norm.weight.copy_(1 / robust_std(shape))
             norm.bias.copy_(-spread_quantiles(shape) * norm.weight)
 
     def _windows(
