@@ -31,6 +31,7 @@ html_css_files = ["tables.css"]
 
 autosummary_generate = True
 autodoc_default_options = {"members": True}
+autodoc_typehints = "none"  # the docstrings have the types
 default_role = "code"
 # A reference to a public name of this package must find it; others are not looked up.
 nitpicky = True
