@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "sklearn_cpc"
-SHARED = PACKAGE / "_parameters.py"
+SHARED = PACKAGE / "_base" / "parameters.py"
 ESTIMATORS = [PACKAGE / name for name in ("_sequence.py", "_image.py", "_text.py")]
 
 

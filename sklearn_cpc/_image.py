@@ -6,12 +6,11 @@ from typing import Any, ClassVar
 
 import torch
 
-from ._base import BaseCPC
+from ._base import BaseCPC, Words, names
 from ._compat import Interval, Options, StrOptions
 from ._data.images import Grid, Patches, pixels, read_images
 from ._data.scaling import SCALINGS, Scaling
 from ._data.source import Source
-from ._parameters import Words, names
 from .nn.checks import check_patch_encoder
 from .nn.encoders import PATCH_ENCODERS, Encoder, GridEncoder
 from .nn.features import PooledFeatures, PooledGridFeatures

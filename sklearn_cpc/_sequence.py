@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import BaseCPC
+from ._base import CROP_LENGTH, BaseCPC
 from ._compat import StrOptions
 from ._data.reading import read_sequences
 from ._data.scaled import ScaledSequences
 from ._data.scaling import SCALINGS, Scaling
 from ._data.source import Source
 from ._export import write_onnx
-from ._parameters import CROP_LENGTH
 from ._streaming import Stream
 from .nn.checks import as_encoder, check_encoder
 from .nn.encoders import ENCODERS, Encoder

@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from ._base import BaseCPC
+from ._base import CROP_LENGTH, BaseCPC, Words
 from ._compat import HasMethods, Interval, StrOptions
 from ._data.source import Source
 from ._data.texts import N_RESERVED, TextReader, Texts, read_texts
-from ._parameters import CROP_LENGTH, Words
 from .nn.encoders import TEXT_ENCODERS, Encoder
 from .nn.initialization import build
 from .training.architecture import AutoDefaults, StepWords

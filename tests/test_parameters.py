@@ -9,8 +9,8 @@ import pytest
 
 from sklearn_cpc import CPCImageTransformer, CPCTextTransformer, CPCTransformer
 from sklearn_cpc._base import BaseCPC
-from sklearn_cpc._docstrings import complete
-from sklearn_cpc._parameters import ATTRIBUTES, SHARED, SharedParameters
+from sklearn_cpc._base.docstrings import complete
+from sklearn_cpc._base.parameters import ATTRIBUTES, SHARED, SharedParameters
 
 ESTIMATORS = [CPCTransformer, CPCImageTransformer, CPCTextTransformer]
 SCRIPT = Path(__file__).parent.parent / ".ci" / "write_signatures.py"

@@ -5,14 +5,20 @@ import copy
 import numpy as np
 import torch
 
-from ._data.source import Source
-from ._hooks import Hooks
-from .nn.checks import check_context
-from .nn.loss import CPCLoss
-from .training.architecture import Kind, StepParameters, longest_window, resolve, resume
-from .training.fitted import Start
-from .training.net import make_net
-from .training.runtime import autocast_type, resolve_device, spawn_seeds
+from .._data.source import Source
+from ..nn.checks import check_context
+from ..nn.loss import CPCLoss
+from ..training.architecture import (
+    Kind,
+    StepParameters,
+    longest_window,
+    resolve,
+    resume,
+)
+from ..training.fitted import Start
+from ..training.net import make_net
+from ..training.runtime import autocast_type, resolve_device, spawn_seeds
+from .hooks import Hooks
 
 
 def new_start(estimator: Hooks, source: Source) -> Start:

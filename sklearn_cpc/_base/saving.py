@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from ._hooks import Hooks
-from ._persistence import ModelFileError, dump, load, read_file, write_file
-from .nn import registry
-from .nn.checks import as_encoder
-from .nn.loss import CPCLoss
-from .nn.model import Model
-from .training.architecture import Architecture
-from .training.fitted import net_attributes
-from .training.net import make_net
-from .training.runtime import autocast_type, available_device
-from .training.state import net_state, restore
+from .._persistence import ModelFileError, dump, load, read_file, write_file
+from ..nn import registry
+from ..nn.checks import as_encoder
+from ..nn.loss import CPCLoss
+from ..nn.model import Model
+from ..training.architecture import Architecture
+from ..training.fitted import net_attributes
+from ..training.net import make_net
+from ..training.runtime import autocast_type, available_device
+from ..training.state import net_state, restore
+from .hooks import Hooks
 
 # Parameters that belong to a process, not to a model.
 NOT_SAVED = {"callbacks", "accelerator"}

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from ._data.source import Source
-from ._parameters import SharedParameters, Words, names
-from .nn.encoders import Encoder
-from .nn.features import PooledFeatures
-from .nn.model import CPC, Model
-from .nn.pooling import POOLINGS
-from .training.architecture import Architecture, AutoDefaults, StepWords
-from .training.batches import Augmentation
-from .training.net import CPCNet
+from .._data.source import Source
+from ..nn.encoders import Encoder
+from ..nn.features import PooledFeatures
+from ..nn.model import CPC, Model
+from ..nn.pooling import POOLINGS
+from ..training.architecture import Architecture, AutoDefaults, StepWords
+from ..training.batches import Augmentation
+from ..training.net import CPCNet
+from .parameters import SharedParameters, Words, names
 
 
 class Hooks(SharedParameters, ABC):

@@ -1,7 +1,7 @@
 """Docstrings of the estimators: shared paragraphs, written once.
 
 The docstring of a class describes the parameters and attributes in which it differs.
-The others are added from `_parameters`, in the order of the signature.
+The others are added from `parameters`, in the order of the signature.
 """
 
 import inspect
@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from ._parameters import ATTRIBUTES, SHARED
+from .parameters import ATTRIBUTES, SHARED
 
 INDENT = "    "
 # Columns of the source code.

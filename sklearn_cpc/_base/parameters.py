@@ -12,11 +12,11 @@ from typing import Any, ClassVar, NamedTuple
 from sklearn.base import BaseEstimator
 from torch.nn import Module
 
-from ._compat import HasMethods, Interval, StrOptions
-from .nn.contexts import CONTEXTS
-from .nn.features import FEATURES
-from .nn.negatives import NEGATIVES
-from .nn.pooling import POOLINGS
+from .._compat import HasMethods, Interval, StrOptions
+from ..nn.contexts import CONTEXTS
+from ..nn.features import FEATURES
+from ..nn.negatives import NEGATIVES
+from ..nn.pooling import POOLINGS
 
 
 class Parameter(NamedTuple):

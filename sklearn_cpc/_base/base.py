@@ -1,6 +1,6 @@
 """What all CPC estimators share: training, features and scores.
 
-The hooks in which the estimators differ are in `_hooks`: `_read`, `_build_encoder`,
+Hooks, in `hooks.py`: `_read` and `_build_encoder`, which a subclass must write, and
 `_build_model`, `_augmentation`, `_pooled_features`, `_smallest_input`, `_step_words`.
 """
 
@@ -16,30 +16,30 @@ import torch
 from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from ._building import kind_of, new_start, resumed_start
-from ._compat import (
+from .._compat import (
     CALLBACK_STATE,
     HAS_CALLBACKS,
     CallbackSupportMixin,
     with_callbacks,
 )
-from ._data.source import Source
-from ._docstrings import complete
-from ._hooks import Hooks
-from ._saving import SavingMixin
-from .nn.features import StepFeatures, column_names
-from .nn.streaming import Pieces, can_advance, pooled_pieces, step_pieces
-from .training.accelerator import ranks_of
-from .training.callbacks import FitTasks
-from .training.diagnostics import warn_if_failed
-from .training.fitted import Fitted, net_attributes
-from .training.fitting import fit
-from .training.groups import TrainingData
-from .training.inference import BATCH_STEPS, BATCH_VALUES, Inference, run
-from .training.options import Objective, TrainingOptions
-from .training.parallel import check_processes
-from .training.runtime import autocast_type, torch_threads
-from .training.scores import contrastive_accuracy, score_samples
+from .._data.source import Source
+from ..nn.features import StepFeatures, column_names
+from ..nn.streaming import Pieces, can_advance, pooled_pieces, step_pieces
+from ..training.accelerator import ranks_of
+from ..training.callbacks import FitTasks
+from ..training.diagnostics import warn_if_failed
+from ..training.fitted import Fitted, net_attributes
+from ..training.fitting import fit
+from ..training.groups import TrainingData
+from ..training.inference import BATCH_STEPS, BATCH_VALUES, Inference, run
+from ..training.options import Objective, TrainingOptions
+from ..training.parallel import check_processes
+from ..training.runtime import autocast_type, torch_threads
+from ..training.scores import contrastive_accuracy, score_samples
+from .building import kind_of, new_start, resumed_start
+from .docstrings import complete
+from .hooks import Hooks
+from .saving import SavingMixin
 
 
 class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
