@@ -16,8 +16,7 @@ class Encoder(CausalModule):
     depends on the input steps up to ``j * downsampling`` only. Encoders of images take
     grids of patches, ``(B, R, Q, C, P, P) -> (B, R, Q, D)``; a row is a step.
 
-    A subclass writes `forward` and overrides below what differs. Everything has a
-    default.
+    A subclass writes `forward` and overrides what differs from the defaults.
 
     Attributes
     ----------
