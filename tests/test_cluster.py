@@ -176,6 +176,9 @@ def series(spark):
 
 
 UNIVARIATE = [x[:, :1] for x in X]
+# A partition pads its sequences to another length than the whole set does. torch then
+# adds the steps in another order, and "std" differs in the last bit on some processors.
+ROUNDING = {"rtol": 0, "atol": 1e-6}
 
 
 @pytest.mark.slow
@@ -190,8 +193,8 @@ def test_spark_pandas_udf(spark, series):
 
     udf = pandas_udf(features, "array<float>")
     rows = series.select("id", udf("series").alias("features")).orderBy("id").collect()
-    expected = fitted.transform(UNIVARIATE)
-    np.testing.assert_array_equal([row.features for row in rows], expected)
+    found = np.array([row.features for row in rows])
+    np.testing.assert_allclose(found, fitted.transform(UNIVARIATE), **ROUNDING)
 
 
 @pytest.mark.slow
@@ -208,7 +211,7 @@ def test_spark_map_in_pandas(spark, series):
     schema = "id long, " + ", ".join(f"{name} float" for name in names)
     table = series.mapInPandas(features, schema).toPandas().sort_values("id")
     expected = fitted.transform(UNIVARIATE)
-    np.testing.assert_array_equal(table[names], expected)
+    np.testing.assert_allclose(table[names], expected, **ROUNDING)
 
 
 class Features:
