@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "sklearn_cpc"
-SHARED = PACKAGE / "_base" / "parameters.py"
-ESTIMATORS = [PACKAGE / name for name in ("_sequence.py", "_image.py", "_text.py")]
+ESTIMATORS = ["_sequence.py", "_image.py", "_text.py"]
 
 
 def find_init(source):
@@ -61,11 +60,11 @@ def rewritten(source, shared):
     return "".join(lines)
 
 
-def main(check):
+def main(package, check):
     """Rewrite the files, or only say which would change; return how many would."""
-    shared = defaults(SHARED.read_text(encoding="utf-8"))
+    shared = defaults((package / "_base" / "parameters.py").read_text(encoding="utf-8"))
     changed = 0
-    for path in ESTIMATORS:
+    for path in (package / name for name in ESTIMATORS):
         before = path.read_text(encoding="utf-8")
         after = rewritten(before, shared)
         if after != before:
@@ -78,4 +77,4 @@ def main(check):
 
 if __name__ == "__main__":
     only_check = "--check" in sys.argv[1:]
-    sys.exit(bool(main(only_check)) and only_check)
+    sys.exit(bool(main(PACKAGE, only_check)) and only_check)

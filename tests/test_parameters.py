@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+import sklearn_cpc
 from sklearn_cpc import CPCImageTransformer, CPCTextTransformer, CPCTransformer
 from sklearn_cpc._base import BaseCPC
 from sklearn_cpc._base.docstrings import complete
 from sklearn_cpc._base.parameters import ATTRIBUTES, SHARED, SharedParameters
 
 ESTIMATORS = [CPCTransformer, CPCImageTransformer, CPCTextTransformer]
+PACKAGE = Path(sklearn_cpc.__file__).parent
 SCRIPT = Path(__file__).parent.parent / ".ci" / "write_signatures.py"
 # Paragraphs that an estimator words itself.
 OWN = {
@@ -46,12 +48,13 @@ def test_each_shared_parameter_is_in_the_table_and_in_the_constructor():
 
 
 def test_signatures_are_as_the_script_writes_them(capsys):
-    assert runpy.run_path(str(SCRIPT))["main"](check=True) == 0, capsys.readouterr().out
+    main = runpy.run_path(str(SCRIPT))["main"]
+    assert main(PACKAGE, check=True) == 0, capsys.readouterr().out
 
 
 def test_the_script_adds_a_parameter_where_it_belongs():
     names = runpy.run_path(str(SCRIPT))
-    source = (SCRIPT.parent.parent / "sklearn_cpc" / "_text.py").read_text()
+    source = (PACKAGE / "_text.py").read_text(encoding="utf-8")
     shared = names["defaults"](source)
     shared = {"first": "1", **{n: v for n, v in shared.items() if n in SHARED}}
     after = names["rewritten"](source, shared | {"last": '"x"'})
