@@ -58,7 +58,7 @@ class Hooks(SharedParameters, ABC):
             Whether this is a new fit. It sets ``n_channels_in_`` and, if there is one,
             ``n_features_in_``, and learns the scaling or the vocabulary.
         update : bool, default=False
-            Whether to extend what is learned, for `partial_fit`.
+            Whether to extend the scaling or the vocabulary, for `partial_fit`.
 
         Returns
         -------

@@ -45,7 +45,7 @@ class Words(NamedTuple):
     sample : str
         The name of a sample; with an "s", of several.
     targets : str
-        What is predicted.
+        The name of the predicted latents.
     kept : str
         What a warm start keeps besides the model.
     """

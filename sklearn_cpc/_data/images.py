@@ -102,7 +102,7 @@ class Patches:
     images : ndarray of shape (n, height, width, C)
         The user's own array, of any real dtype.
     mean, scale : ndarray of shape (n, 1, C)
-        What is subtracted from the pixels of each image, and what they are divided by.
+        The pixels of each image minus its mean are divided by its scale.
     grid : Grid
     chosen : ndarray of shape (m,)
         Which of the images belong to the source. Part of a memory map is not copied.
@@ -194,7 +194,7 @@ def read_images(estimator: ImageEstimator, X: Any, *, reset: bool) -> np.ndarray
     Raises
     ------
     ValueError, TypeError
-        If `X` cannot be read, with what came and what is accepted.
+        If `X` cannot be read. The message names the input and the accepted forms.
     """
     is_array = hasattr(X, "shape") or hasattr(X, "__array__")
     if not is_array and (

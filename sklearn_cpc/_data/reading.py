@@ -60,7 +60,7 @@ def read_sequences(
     Raises
     ------
     ValueError, TypeError
-        If `X` cannot be read. The message says what came and what is accepted.
+        If `X` cannot be read. The message names the input and the accepted forms.
     """
     if getattr(getattr(X, "index", None), "nlevels", 1) > 1:
         raise ValueError(

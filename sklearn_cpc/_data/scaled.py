@@ -21,7 +21,7 @@ class ScaledSequences:
     sequences : Sequences
         The values as the user passed them.
     mean, scale : ndarray of shape (n, 1, C)
-        What is subtracted from each sequence, and what it is divided by.
+        Each sequence minus its mean is divided by its scale.
     """
 
     sequences: Sequences

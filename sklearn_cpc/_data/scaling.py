@@ -20,11 +20,11 @@ MOMENTS = ("mean_", "var_", "scale_", "n_samples_seen_")
 
 
 class Scaling(ABC):
-    """Learns from training sequences what to subtract and what to divide by."""
+    """Learns mean and scale from training sequences."""
 
     @abstractmethod
     def partial_fit(self, sequences: Sequences) -> None:
-        """Add sequences to what is learned."""
+        """Extend the statistics by these sequences."""
 
     @abstractmethod
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:

@@ -150,7 +150,7 @@ class RandomCrops:
         return [batches[i] for i in np.argsort(turns)]
 
     def _own_rng(self) -> np.random.Generator:
-        """Return a generator for what is drawn for the windows of this process."""
+        """Return a generator for the windows of this process."""
         if self.ranks.size == 1:
             return self.rng
         # All processes advance the shared generator alike, or their epochs would
