@@ -56,10 +56,12 @@ class ExportableEstimator(Protocol):
     _scaling: Scaling
     n_channels_in_: int
     downsampling_: int
-    features: Any
 
     def _pooled_features(self) -> PooledFeatures:
         """Return the module that `transform` runs."""
+
+    def _step_features(self) -> StepFeatures:
+        """Return the module that `transform_steps` runs."""
 
     def get_feature_names_out(self) -> np.ndarray:
         """Return the names of the columns of `transform`."""
@@ -100,8 +102,8 @@ def write_onnx(cpc: ExportableEstimator, path: Any) -> None:
 
 def sequence_graph(cpc: ExportableEstimator) -> Graph:
     """Return the graph of a `CPCTransformer`."""
-    pooled = copy.deepcopy(cpc._pooled_features()).cpu()
-    steps = StepFeatures(pooled.model, cpc.features)
+    # Together, so that both have the same copy of the model.
+    pooled, steps = copy.deepcopy((cpc._pooled_features(), cpc._step_features()))
     scale, draw = _scale(cpc)
 
     def example(n_samples: int, n_latents: int) -> tuple[torch.Tensor, ...]:
@@ -111,7 +113,7 @@ def sequence_graph(cpc: ExportableEstimator) -> Graph:
         return draw(n_samples, n_timesteps), lengths
 
     return Graph(
-        SequenceGraph(scale, pooled, steps).eval(),
+        SequenceGraph(scale, pooled, steps).cpu().eval(),
         example,
         {
             "values": {0: "n_samples", 1: "n_timesteps"},

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import CROP_LENGTH, BaseCPC
+from ._base import AT_LEAST_1, CROP_LENGTH, BaseCPC
 from ._compat import StrOptions
 from ._data.reading import read_sequences
 from ._data.scaled import ScaledSequences
@@ -17,7 +17,9 @@ from ._export import write_onnx
 from ._streaming import Stream
 from .nn.checks import as_encoder, check_encoder
 from .nn.encoders import ENCODERS, Encoder
+from .nn.features import StepFeatures
 from .nn.initialization import build
+from .nn.window_pooling import Window
 from .training.architecture import StepWords, longest_window
 from .training.calibration import calibrate
 
@@ -49,6 +51,10 @@ class CPCTransformer(BaseCPC):
         ones share input with the context, which makes them easy. "auto" is 12 with
         the encoder "kernels" and 3 with others, or what short sequences leave room
         for.
+    step_window : int or None, default=None
+        What `transform_steps`, streams and the ``steps`` of ONNX give at each step: the
+        statistics of `pooling` over the last `step_window` time steps, fewer at the
+        beginning of a sequence, or, with None, the activations of the step alone.
     scaling : {"channel", "sample"} or None, default="channel"
         How values are standardised: by mean and standard deviation of each channel
         over the training set, of each channel of each sequence, or not at all.
@@ -111,6 +117,7 @@ class CPCTransformer(BaseCPC):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseCPC._parameter_constraints,
         "encoder": [StrOptions(set(ENCODERS)), torch.nn.Module],
+        "step_window": [AT_LEAST_1, None],
         "scaling": [StrOptions(set(SCALINGS) - {None}), None],
         "nan_policy": [StrOptions({"raise", "mask"})],
         "channels_first": ["boolean"],
@@ -140,6 +147,7 @@ class CPCTransformer(BaseCPC):
         temperature=0.1,
         features="all",
         pooling=("max", "std", "ppv"),
+        step_window=None,
         scaling="channel",
         nan_policy="raise",
         channels_first=False,
@@ -188,6 +196,7 @@ class CPCTransformer(BaseCPC):
             verbose=verbose,
         )
         self.encoder = encoder
+        self.step_window = step_window
         self.scaling = scaling
         self.nan_policy = nan_policy
         self.channels_first = channels_first
@@ -283,6 +292,17 @@ class CPCTransformer(BaseCPC):
         encoder = build(make, generator, (n_channels, self.latent_size, n_timesteps))
         calibrate(encoder, source, n_channels, generator)
         return encoder
+
+    def _step_features(self) -> StepFeatures:
+        n_steps, window = self.step_window, None
+        if n_steps is not None:
+            if not AT_LEAST_1.is_satisfied_by(n_steps):
+                raise ValueError(
+                    f"step_window={n_steps!r} must be None or a number of time steps, "
+                    "an int of at least 1."
+                )
+            window = Window(int(n_steps), self._pooling_names())
+        return StepFeatures(self.net_.module_, self.features, window)
 
     def _step_words(self) -> StepWords:
         if not self._fitted_on_table:

@@ -8,6 +8,7 @@ import torch
 from ._data.scaled import ScaledSequences
 from ._data.scaling import SampleScaling, Scaling
 from ._data.sequences import Sequences
+from .nn.features import StepFeatures
 from .nn.streaming import FeatureStream
 from .training.net import CPCNet
 from .training.runtime import autocast_type, torch_threads
@@ -20,11 +21,13 @@ class StreamingEstimator(Protocol):
     _scaling: Scaling
     n_channels_in_: int
     device_: str
-    features: Any
     channels_first: Any
     nan_policy: Any
     precision: Any
     n_jobs: Any
+
+    def _step_features(self) -> StepFeatures:
+        """Return the module that `transform_steps` runs."""
 
 
 class Stream:
@@ -65,7 +68,10 @@ class Stream:
                 "Use scaling='channel' or None."
             )
         model = cpc.net_.module_.eval()
-        self._features = FeatureStream(model, cpc.features, cpc.n_channels_in_)
+        extract = cpc._step_features()
+        self._features = FeatureStream(
+            model, extract.features, cpc.n_channels_in_, extract.window
+        )
         self._scaling, self._n_channels = cpc._scaling, cpc.n_channels_in_
         self._channels_first = cpc.channels_first
         self._allow_nan = cpc.nan_policy == "mask"

@@ -5,6 +5,6 @@ differ is in `hooks.py`, their shared parameters are in `parameters.py`.
 """
 
 from .base import BaseCPC
-from .parameters import CROP_LENGTH, Words, names
+from .parameters import AT_LEAST_1, CROP_LENGTH, Words, names
 
-__all__ = ["CROP_LENGTH", "BaseCPC", "Words", "names"]
+__all__ = ["AT_LEAST_1", "CROP_LENGTH", "BaseCPC", "Words", "names"]

@@ -1,7 +1,6 @@
 """What all CPC estimators share: training, features and scores.
 
-Hooks, in `hooks.py`: `_read` and `_build_encoder`, which a subclass must write, and
-`_build_model`, `_augmentation`, `_pooled_features`, `_smallest_input`, `_step_words`.
+Its hooks are in `hooks.py`; a subclass must write `_read` and `_build_encoder`.
 """
 
 import math
@@ -23,7 +22,7 @@ from .._compat import (
     with_callbacks,
 )
 from .._data.source import Source
-from ..nn.features import StepFeatures, column_names
+from ..nn.features import column_names
 from ..nn.streaming import Pieces, can_advance, pooled_pieces, step_pieces
 from ..training.accelerator import ranks_of
 from ..training.callbacks import FitTasks
@@ -182,7 +181,8 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         """Turn each sample into features step by step.
 
         Step ``j`` is aligned with the input step ``j * downsampling_`` and does
-        not depend on later ones. The steps of an image are its patches.
+        not depend on later ones. With a `step_window`, a step has the statistics of
+        `pooling` over the steps up to it. The steps of an image are its patches.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
 
     def _features_of_steps(self, source: Source) -> list[np.ndarray]:
         """Return the features of each sample, step by step."""
-        extract = StepFeatures(self.net_.module_, self.features)
+        extract = self._step_features()
         steps: dict[int, np.ndarray] = {}
         n_steps = -(-source.lengths // self.downsampling_)
         for rows, output in self._run(extract, source, partial(step_pieces, extract)):
@@ -233,8 +233,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
     def _step_feature_names(self) -> np.ndarray:
         """Return the names of the columns of `transform_steps`."""
         with torch.inference_mode():
-            extract = StepFeatures(self.net_.module_, self.features)
-            steps = extract.named(self._smallest_batch()[0])
+            steps = self._step_features().named(self._smallest_batch()[0])
         return np.array(column_names(steps), dtype=object)
 
     def _smallest_batch(self) -> tuple[torch.Tensor, torch.Tensor]:

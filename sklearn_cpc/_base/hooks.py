@@ -13,7 +13,7 @@ from torch import nn
 
 from .._data.source import Source
 from ..nn.encoders import Encoder
-from ..nn.features import PooledFeatures
+from ..nn.features import PooledFeatures, StepFeatures
 from ..nn.model import CPC, Model
 from ..nn.pooling import POOLINGS
 from ..training.architecture import Architecture, AutoDefaults, StepWords
@@ -121,6 +121,10 @@ class Hooks(SharedParameters, ABC):
     def _pooled_features(self) -> PooledFeatures:
         """Return the module that `transform` runs."""
         return PooledFeatures(self.net_.module_, self.features, self._pooling_names())
+
+    def _step_features(self) -> StepFeatures:
+        """Return the module that `transform_steps` runs."""
+        return StepFeatures(self.net_.module_, self.features)
 
     def _smallest_input(self) -> tuple[int, ...]:
         """Return the shape (T, ...) of the shortest sample that has all features."""

@@ -177,6 +177,8 @@ class SavingMixin(Hooks):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = state.copy()
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            state.setdefault(name, parameter.default)  # earlier releases had fewer
         fitted = state.pop("_fitted", None)
         if isinstance(state.get("_architecture"), dict):  # its name in earlier releases
             state["_fitted_parameters"] = state.pop("_architecture")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .masks import latent_lengths, step_mask
 from .model import Model
 from .pooling import POOLINGS
+from .window_pooling import Window, WindowPooling
 
 FEATURES = ("context", "latent", "both", "all")
 
@@ -147,6 +148,56 @@ class PooledGridFeatures(PooledFeatures):
                 yield name, patches, valid
 
 
+class AlignedSteps:
+    """From the steps of a layer to the latents, of the whole or piece by piece.
+
+    Latent j is aligned with step j * downsampling / factor of a layer.
+
+    Parameters
+    ----------
+    downsampling : int
+        Input steps for each latent.
+    factor : int
+        Input steps for each step of the layer.
+    window : Window or None
+        What is pooled up to each latent. None takes the aligned step alone.
+    remember : bool, default=False
+        Whether there is more than one call of `push`.
+    """
+
+    def __init__(
+        self,
+        downsampling: int,
+        factor: int,
+        window: Window | None,
+        *,
+        remember: bool = False,
+    ) -> None:
+        self.n_done, self.every = 0, downsampling // factor
+        self.pool: WindowPooling | None = None
+        if window is not None:
+            n_steps = -(-window.n_steps // factor)
+            self.pool = WindowPooling(
+                window.pooling, n_steps, self.every, remember=remember
+            )
+
+    def push(self, h: Tensor) -> dict[str, Tensor]:
+        """Add the layer's next steps, ``(B, T, D)``.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (B, T', D)
+            Features of the latents that are aligned with some of them, by the end of
+            their names: "_max", or nothing without a window.
+        """
+        first = -self.n_done % self.every
+        self.n_done += h.shape[1]
+        h = h.float()
+        if self.pool is None:
+            return {"": h[:, first :: self.every]}
+        return {f"_{name}": part for name, part in self.pool.push(h).items()}
+
+
 class StepFeatures(nn.Module):
     """``(x, lengths) -> (B, T', n_features)``: every layer at the steps of the latents.
 
@@ -156,18 +207,26 @@ class StepFeatures(nn.Module):
     ----------
     model : Model
     features : {"context", "latent", "both", "all"}
+    window : Window, default=None
+        Pools every layer up to each latent. None takes the latents' own steps.
     """
 
-    def __init__(self, model: Model, features: str) -> None:
+    def __init__(
+        self, model: Model, features: str, window: Window | None = None
+    ) -> None:
         super().__init__()
-        self.model, self.features = model, features
+        self.model, self.features, self.window = model, features, window
 
     def named(self, x: Tensor) -> dict[str, Tensor]:
         """Return the features of each layer, ``(B, T', D)``."""
-        # Latent j is aligned with step j * downsampling / factor of a layer.
         return {
-            name: h[:, :: self.model.downsampling // factor].float()
+            name + ending: part
             for name, (h, factor) in named_layers(self.model, x, self.features).items()
+            for ending, part in AlignedSteps(
+                self.model.downsampling, factor, self.window
+            )
+            .push(h)
+            .items()
         }
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -8,10 +8,17 @@ from torch import Tensor
 
 from .causal import CausalModule, State
 from .encoders import class_name
-from .features import Layer, PooledFeatures, StepFeatures, name_layers
+from .features import (
+    AlignedSteps,
+    Layer,
+    PooledFeatures,
+    StepFeatures,
+    name_layers,
+)
 from .masks import latent_lengths, step_mask
 from .model import Model
 from .pooling import RunningPooling
+from .window_pooling import Window
 
 
 def can_advance(model: Model) -> bool:
@@ -87,6 +94,8 @@ class FeatureStream(LayerStream):
         Which activations.
     n_channels : int
         Channels of the input.
+    window : Window, default=None
+        Pools every layer up to each latent.
 
     Raises
     ------
@@ -94,7 +103,14 @@ class FeatureStream(LayerStream):
         If a part of the model cannot advance.
     """
 
-    def __init__(self, model: Model, features: str, n_channels: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        features: str,
+        n_channels: int,
+        window: Window | None = None,
+    ) -> None:
+        self.window = window
         for role in ("encoder", "context"):
             part = getattr(model, role)
             if not (isinstance(part, CausalModule) and part.can_advance):
@@ -108,7 +124,12 @@ class FeatureStream(LayerStream):
         device = next(model.parameters()).device
         with torch.inference_mode():
             x = torch.zeros(1, 1, n_channels, device=device)
-            self.n_features = StepFeatures(model, features)(x).shape[-1]
+            self.n_features = StepFeatures(model, features, window)(x).shape[-1]
+
+    def reset(self) -> None:
+        """Start new sequences."""
+        super().reset()
+        self._aligned: dict[str, AlignedSteps] = {}
 
     @torch.inference_mode()
     def push_steps(self, x: Tensor) -> Tensor:
@@ -127,16 +148,17 @@ class FeatureStream(LayerStream):
         n_before = self.n_steps
         if not x.shape[1]:
             return x.new_zeros(len(x), 0, self.n_features)
-        layers = self.push(x)
         downsampling = self.model.downsampling
+        chosen: list[Tensor] = []
+        for name, (h, factor) in self.push(x).items():
+            if h.shape[1]:
+                aligned = self._aligned.setdefault(
+                    name,
+                    AlignedSteps(downsampling, factor, self.window, remember=True),
+                )
+                chosen += aligned.push(h).values()
         if -(-n_before // downsampling) == -(-self.n_steps // downsampling):
             return x.new_zeros(len(x), 0, self.n_features)
-        chosen = []
-        for h, factor in layers.values():
-            # The steps of a layer that are aligned with latents.
-            every = downsampling // factor
-            n_done = -(-n_before // factor)
-            chosen.append(h[:, -n_done % every :: every].float())
         return torch.cat(chosen, dim=-1)
 
 
@@ -166,7 +188,9 @@ def step_pieces(extract: StepFeatures, pieces: Pieces) -> Tensor:
     stream: FeatureStream | None = None
     parts = []
     for x, _ in pieces:
-        stream = stream or FeatureStream(extract.model, extract.features, x.shape[-1])
+        stream = stream or FeatureStream(
+            extract.model, extract.features, x.shape[-1], extract.window
+        )
         parts.append(stream.push_steps(x))
     return torch.cat(parts, 1)
 
