@@ -32,6 +32,17 @@ def test_alone_padded_or_beside_others_a_sample_has_the_same_features(context, s
     np.testing.assert_allclose(together, cpc.transform(X[::-1])[::-1], atol=1e-5)
 
 
+@pytest.mark.parametrize("n_channels", [1, 6])
+@pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
+def test_any_number_of_sequences_gives_the_same_bits(context, n_channels):
+    waves = np.random.default_rng(0).normal(size=(70, 130, n_channels)).cumsum(1)
+    cpc = fit(waves, context=context, max_epochs=0, latent_size=64, context_size=64)
+    together = cpc.transform(waves)
+    for n_samples in (1, 5, 17, 33, 49):
+        few = cpc.transform(waves[:n_samples])
+        np.testing.assert_array_equal(few, together[:n_samples])
+
+
 @pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
 def test_the_future_changes_no_step(context):
     cpc = fit(context=context)

@@ -27,7 +27,13 @@ ROOMS = {
     "_data/": {"sklearn", "tokenizers"},
     # The model.
     "nn/": {"nn/encoders/", "torch"},
-    "nn/encoders/": {"nn/causal.py", "nn/masks.py", "nn/registry.py", "torch"},
+    "nn/encoders/": {
+        "nn/causal.py",
+        "nn/masks.py",
+        "nn/registry.py",
+        "nn/tracing.py",
+        "torch",
+    },
     # The order of a fit.
     "training/": {
         "_data/source.py",

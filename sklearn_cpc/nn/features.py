@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .masks import latent_lengths, step_mask
 from .model import Model
 from .pooling import POOLINGS
+from .tracing import is_tracing
 from .window_pooling import Window, WindowPooling
 
 FEATURES = ("context", "latent", "both", "all")
@@ -100,16 +101,26 @@ class PooledFeatures(nn.Module):
     def named(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Return the pooled features of each layer and statistic, ``(B, D)``."""
         pooled = {}
+        # A GPU would have to wait for the answer, and a graph holds for any lengths.
+        full = (
+            x.device.type == "cpu"
+            and not is_tracing()
+            and bool((lengths >= x.shape[1]).all())
+        )
         for layer, (h, factor) in named_layers(self.model, x, self.features).items():
-            mask = step_mask(latent_lengths(lengths, factor), h.shape[1])  # (B, T)
+            mask = None
+            if not full:
+                mask = step_mask(latent_lengths(lengths, factor), h.shape[1])[..., None]
             for region, part, valid in self.regions(h.float(), mask):
                 for statistic in self.pooling:
                     pooled[f"{layer}_{statistic}{region}"] = POOLINGS[statistic](
-                        part, valid[..., None]
+                        part, valid
                     )
         return pooled
 
-    def regions(self, h: Tensor, mask: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+    def regions(
+        self, h: Tensor, mask: Tensor | None
+    ) -> Iterator[tuple[str, Tensor, Tensor | None]]:
         """Yield name, activations and mask of each region to pool; here, only one."""
         yield "", h, mask
 
@@ -137,15 +148,15 @@ class PooledGridFeatures(PooledFeatures):
         super().__init__(model, features, pooling)
         self.n_regions = n_regions
 
-    def regions(self, h: Tensor, mask: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+    def regions(
+        self, h: Tensor, mask: Tensor | None
+    ) -> Iterator[tuple[str, Tensor, Tensor | None]]:
         """Yield name, activations and mask of each region, its patches in a row."""
         n_rows, n_columns = (min(self.n_regions, n) for n in h.shape[1:3])
         for i, rows in enumerate(h.tensor_split(n_rows, 1)):  # (B, R, Q, D)
             for j, part in enumerate(rows.tensor_split(n_columns, 2)):
-                patches = part.flatten(1, 2)
-                valid = torch.ones_like(patches[..., 0], dtype=torch.bool)
                 name = f"_{i}_{j}" if n_rows * n_columns > 1 else ""
-                yield name, patches, valid
+                yield name, part.flatten(1, 2), None  # images have no padding
 
 
 class AlignedSteps:

@@ -18,14 +18,14 @@ class Pooling(ABC):
     """A statistic over the valid steps that can be merged from parts of a sequence.
 
     The call is ``(h, mask) -> (B, D)``, with `h` of shape (B, T, D) and a boolean mask
-    of shape (B, T, 1).
+    of shape (B, T, 1). None says that all steps are valid, which is faster.
     """
 
     @abstractmethod
-    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+    def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
         """Return the value over all valid steps."""
 
-    def start(self, h: Tensor, mask: Tensor) -> Pooled:
+    def start(self, h: Tensor, mask: Tensor | None) -> Pooled:
         """Return what `merge` needs to know of a part, the value first."""
         return (self(h, mask),)
 
@@ -46,10 +46,21 @@ class Pooling(ABC):
         """
 
 
-def masked_mean(h: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean over the valid steps, (B, T, D) -> (B, D)."""
+def masked_sum(h: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the sum over the valid steps, (B, T, D) -> (B, D)."""
     # A matrix product takes a third of the time of a masked sum.
-    weight = mask.to(h.dtype) / mask.sum(1, keepdim=True)  # (B, T, 1)
+    weight = torch.ones_like(h[..., :1]) if mask is None else mask.to(h.dtype)
+    return _weighted_sum(h, weight)
+
+
+def masked_mean(h: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mean over the valid steps, (B, T, D) -> (B, D)."""
+    if mask is None:
+        return _weighted_sum(h, torch.ones_like(h[..., :1]) / h.shape[1])
+    return _weighted_sum(h, mask.to(h.dtype) / mask.sum(1, keepdim=True))
+
+
+def _weighted_sum(h: Tensor, weight: Tensor) -> Tensor:
     with torch.autocast(h.device.type, enabled=False):
         return (weight.transpose(1, 2) @ h)[:, 0]
 
@@ -62,7 +73,7 @@ def merged_mean(before: Tensor, part: Tensor, share: Tensor) -> Tensor:
 class Mean(Pooling):
     """Mean over the steps."""
 
-    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+    def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
         return masked_mean(h, mask)
 
     def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
@@ -72,8 +83,8 @@ class Mean(Pooling):
 class Max(Pooling):
     """Largest value of each feature."""
 
-    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
-        return h.masked_fill(~mask, -torch.inf).amax(1)
+    def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        return (h if mask is None else h.masked_fill(~mask, -torch.inf)).amax(1)
 
     def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
         return (torch.maximum(before[0], part[0]),)
@@ -82,8 +93,8 @@ class Max(Pooling):
 class Min(Pooling):
     """Smallest value of each feature."""
 
-    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
-        return h.masked_fill(~mask, torch.inf).amin(1)
+    def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        return (h if mask is None else h.masked_fill(~mask, torch.inf)).amin(1)
 
     def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
         return (torch.minimum(before[0], part[0]),)
@@ -92,14 +103,21 @@ class Min(Pooling):
 class Std(Pooling):
     """Standard deviation over the steps, 0 for a single step."""
 
-    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
-        variance = masked_mean((h - masked_mean(h, mask)[:, None]).square(), mask)
+    def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        return self._deviation(h, mask, masked_mean(h, mask))
+
+    def _deviation(self, h: Tensor, mask: Tensor | None, mean: Tensor) -> Tensor:
+        centred = h - mean[:, None]
+        # Gradients need what would be overwritten.
+        squares = centred.square() if centred.requires_grad else centred.square_()
+        variance = masked_mean(squares, mask)
         # The square root has no gradient at 0, where a feature is constant: use 0.
         varies = variance != 0
         return torch.where(varies, variance, 1).sqrt() * varies
 
-    def start(self, h: Tensor, mask: Tensor) -> Pooled:
-        return self(h, mask), masked_mean(h, mask)
+    def start(self, h: Tensor, mask: Tensor | None) -> Pooled:
+        mean = masked_mean(h, mask)
+        return self._deviation(h, mask, mean), mean
 
     def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
         # Chan, Golub, LeVeque (1979)
@@ -112,8 +130,9 @@ class Std(Pooling):
 class PPV(Pooling):
     """Proportion of positive values."""
 
-    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
-        return ((h > 0) & mask).sum(1) / mask.sum(1)
+    def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        n_positive = masked_sum(h.sign().relu_(), mask)
+        return n_positive / (h.shape[1] if mask is None else mask.sum(1))
 
     def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
         return (merged_mean(before[0], part[0], share),)
@@ -122,7 +141,9 @@ class PPV(Pooling):
 class Last(Pooling):
     """Features of the last valid step."""
 
-    def __call__(self, h: Tensor, mask: Tensor) -> Tensor:
+    def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None:
+            return h[:, -1]
         index = (mask.sum(1, keepdim=True) - 1).clamp(min=0)  # (B, 1, 1)
         return h.gather(1, index.expand(-1, -1, h.shape[-1]))[:, 0]
 

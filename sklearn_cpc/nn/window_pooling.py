@@ -107,8 +107,7 @@ class WindowPooling:
         """
         rows = h.transpose(0, 1)
         steps = rows.flatten(0, 1)[:, None]  # sequences of one step
-        valid = torch.ones_like(steps[..., :1], dtype=torch.bool)
-        started = [POOLINGS[name].start(steps, valid) for name in self.names]
+        started = [POOLINGS[name].start(steps, None) for name in self.names]
         ends = accumulate(map(len, started), initial=0)
         self._places = [slice(*place) for place in pairwise(ends)]
         return tuple(

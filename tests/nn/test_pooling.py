@@ -24,6 +24,17 @@ def test_pools_the_valid_steps_only(name):
         torch.testing.assert_close(pooled[row], expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", POOLINGS)
+def test_without_a_mask_the_bits_are_those_of_a_full_mask(name):
+    h = torch.randn(20, 37, 8, generator=torch.Generator().manual_seed(0))
+    full = torch.ones(20, 37, 1, dtype=torch.bool)
+    assert torch.equal(POOLINGS[name](h, None), POOLINGS[name](h, full))
+    for fast, masked in zip(
+        POOLINGS[name].start(h, None), POOLINGS[name].start(h, full), strict=True
+    ):
+        assert torch.equal(fast, masked)
+
+
 @pytest.mark.parametrize("name", sorted(set(POOLINGS) - {"ppv"}))  # has no gradient
 def test_gradients_of_constant_features_are_finite(name):
     h = torch.zeros(2, 6, 4, requires_grad=True)

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from ..causal import CausalModule
 from ..masks import latent_lengths, step_mask
-from .windows import WindowState, next_windows
+from ..tracing import is_tracing
+from .windows import WindowState, convolve, next_windows
 
 # Channels that vary less are not scaled to 1: that would show rounding only.
 MIN_STD = 1e-3
@@ -17,6 +18,8 @@ MIN_STD = 1e-3
 LOWEST = 0.05
 # Added to the variance that the shape channels are divided by: rounding stays small.
 MIN_VARIANCE = 1e-2
+# Values that are processed together: with their temporary copies, they stay in a cache.
+IN_CACHE = 2**15
 # Ratio of the standard deviation to the median absolute deviation of normal values.
 NORMAL = 1.4826
 
@@ -51,9 +54,19 @@ def robust_std(values: Tensor) -> Tensor:
 
 
 def asinh(h: Tensor) -> Tensor:
-    """Return the inverse hyperbolic sine by operations that ONNX can export."""
-    rest = h.square() / (1 + (h.square() + 1).sqrt())
-    return h.sign() * torch.log1p(h.abs() + rest)
+    """Return the inverse hyperbolic sine; `h` may be overwritten."""
+    if h.requires_grad or is_tracing():
+        # Operations that have gradients and that ONNX can export.
+        rest = h.square() / (1 + (h.square() + 1).sqrt())
+        return h.sign() * torch.log1p(h.abs() + rest)
+    # The same bits, ten times faster: memory is what costs.
+    size = IN_CACHE if h.device.type == "cpu" else max(1, h.numel())
+    for part in h.view(-1).split(size):
+        rest = part.square()
+        root = (rest + 1).sqrt_()
+        rest.div_(root.add_(1)).add_(torch.abs(part, out=root)).log1p_()
+        torch.copysign(rest, part, out=part)
+    return h
 
 
 class KernelBank(CausalModule):
@@ -147,14 +160,14 @@ class KernelBank(CausalModule):
                 # The weights of the changes from step to step.
                 zero_sum = conv.weight - conv.weight.mean(2, keepdim=True)
                 conv.weight.copy_(zero_sum - zero_sum.cumsum(2))
-            std = robust_std(self._outputs(conv, windows)[valid])
+            std = robust_std(self._outputs([conv], windows)[valid])
             conv.weight /= std[:, None, None]
         for conv in levels:
             bias = cast(Tensor, conv.bias)
             bias.zero_()
-            bias -= spread_quantiles(self._outputs(conv, windows)[valid])
+            bias -= spread_quantiles(self._outputs([conv], windows)[valid])
         for conv, norm in zip(shapes, norms, strict=True):
-            values = self._outputs(conv, windows)[valid]
+            values = self._outputs([conv], windows)[valid]
             shape = F.layer_norm(values, list(norm.weight.shape), eps=norm.eps)
             norm.weight.copy_(1 / robust_std(shape))
             norm.bias.copy_(-spread_quantiles(shape) * norm.weight)
@@ -171,15 +184,31 @@ class KernelBank(CausalModule):
 
     def _channels(self, h: Tensor) -> Tensor:
         """Return all channels as they are scaled, (B, T, C) -> (B, T', D)."""
-        outputs = [self._outputs(cast(nn.Conv1d, conv), h) for conv in self.levels]
-        for conv, norm in zip(self.shapes, self.norms, strict=True):
-            outputs.append(norm(self._outputs(cast(nn.Conv1d, conv), h)))
-        return torch.cat(outputs, 2)
+        kernels = cast("list[nn.Conv1d]", [*self.levels, *self.shapes])
+        sizes = [kernel.kernel_size[0] for kernel in kernels]
+        outputs = dict.fromkeys(range(len(kernels)), h)
+        for size in sorted(set(sizes)):
+            # Kernels of one size are one convolution.
+            alike = [i for i, other in enumerate(sizes) if other == size]
+            joined = self._outputs([kernels[i] for i in alike], h)
+            widths = [kernels[i].out_channels for i in alike]
+            outputs.update(zip(alike, joined.split(widths, 2), strict=True))
+        n_levels = len(self.levels)
+        for i, norm in enumerate(self.norms, n_levels):
+            outputs[i] = norm(outputs[i])
+        return torch.cat(list(outputs.values()), 2)
 
-    def _outputs(self, conv: nn.Conv1d, h: Tensor) -> Tensor:  # -> (B, T', D)
-        h, weight = h[:, self.receptive_field - conv.kernel_size[0] :], conv.weight
-        if conv.kernel_size[0] > 1:
+    def _outputs(self, kernels: Sequence[nn.Conv1d], h: Tensor) -> Tensor:
+        """Return the outputs of kernels of one size, (B, T, C) -> (B, T', D)."""
+        weight = torch.cat([kernel.weight for kernel in kernels])
+        biases = [
+            weight.new_zeros(kernel.out_channels)
+            if kernel.bias is None
+            else kernel.bias
+            for kernel in kernels
+        ]
+        h = h[:, self.receptive_field - weight.shape[2] :]
+        if weight.shape[2] > 1:
             # Differences keep their precision at any level.
             h, weight = h[:, 1:] - h[:, :-1], weight[..., 1:]
-        h = h.transpose(1, 2).to(weight.dtype)
-        return F.conv1d(h, weight, conv.bias, conv.stride).transpose(1, 2)
+        return convolve(h.to(weight.dtype), weight, torch.cat(biases), self.stride)

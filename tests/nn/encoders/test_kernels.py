@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from sklearn_cpc import CPCTransformer
-from sklearn_cpc.nn.encoders.kernels import LOWEST, KernelBank
+from sklearn_cpc.nn.encoders.kernels import IN_CACHE, LOWEST, KernelBank, asinh
+from sklearn_cpc.nn.encoders.windows import convolve
 from sklearn_cpc.nn.initialization import build
 
 N_LEVELS = 16  # the first channels; the others see the shape alone
@@ -108,3 +109,29 @@ def test_training_leaves_the_kernels_as_they_are():
     ):
         assert torch.equal(before, after)
     assert not torch.equal(*(m[1].branches[0].weight for m in models))
+
+
+def test_the_fast_inverse_hyperbolic_sine_has_the_bits_of_the_differentiable_one():
+    h = torch.randn(3 * IN_CACHE // 2, generator=torch.Generator().manual_seed(0))
+    h *= torch.logspace(-8, 8, len(h))
+    h[:2] = torch.tensor([0.0, -0.0])
+    slow = asinh(h.clone().requires_grad_()).detach()
+    assert torch.equal(asinh(h.clone()), slow)
+    torch.testing.assert_close(slow, torch.asinh(h))
+
+
+@pytest.mark.parametrize(("n_in", "size", "stride"), [(1, 1, 1), (2, 4, 3), (9, 3, 1)])
+def test_convolutions_without_transposing_are_convolutions(n_in, size, stride):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 11, n_in, generator=generator, requires_grad=True)
+    weight = torch.randn(5, n_in, size, generator=generator, requires_grad=True)
+    bias = torch.randn(5, generator=generator)
+    ours = convolve(x, weight, bias, stride)
+    theirs = torch.nn.functional.conv1d(x.transpose(1, 2), weight, bias, stride)
+    torch.testing.assert_close(ours, theirs.transpose(1, 2))
+    for one, other in zip(
+        torch.autograd.grad(ours.square().sum(), [x, weight]),
+        torch.autograd.grad(theirs.square().sum(), [x, weight]),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
