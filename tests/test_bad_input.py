@@ -131,6 +131,7 @@ BAD_PARAMETERS = {
     "temperature": (0.0, "'temperature' .* must be a float in the range"),
     "features": ("latents", "'features' .* must be .*'both'"),
     "pooling": ("median", "'pooling' .* must be .*'max'"),
+    "step_window": (0, "'step_window' .* must be .*None"),
     "scaling": ("standard", "'scaling' .* must be .*'channel'"),
     "nan_policy": ("omit", "'nan_policy' .* must be .*'mask'"),
     "channels_first": ("yes", "'channels_first' .* must be .*bool"),

@@ -17,9 +17,8 @@ from .batches import even_batches
 # sample have the same bits beside any other samples. Long or wide sequences are not
 # repeated: the copies would cost too much.
 MIN_ROWS, MIN_ROWS_STEPS = 16, 1024
-# Sequences of a batch. A CPU is fastest with as few as its caches hold (recurrent
-# networks with more than others), a GPU with as
-# many as its memory holds.
+# Sequences of a batch. A GPU is fastest with as many as its memory holds, a CPU with as
+# few as its caches hold; recurrent networks gain from some more.
 MAX_ROWS, MAX_ROWS_OF_GPU = 48, 1024
 # Steps of a batch, and values of a batch with many channels.
 BATCH_STEPS, BATCH_VALUES = 2**17, 2**23
