@@ -8,6 +8,8 @@ and of its own length. We learn features from the utterances alone, without
 labels, and let scikit-learn do the rest.
 """
 
+print("Who is speaking? First the imports, a few seconds.", flush=True)
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.frozen import FrozenEstimator
@@ -40,8 +42,8 @@ def classifier():
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
-# One thread: a model this small gains nothing from more.
-cpc = CPCTransformer(random_state=0, n_jobs=1)
+# One thread: a model this small gains nothing from more. ``verbose=1`` shows a bar.
+cpc = CPCTransformer(random_state=0, n_jobs=1, verbose=1)
 untrained = CPCTransformer(random_state=0, n_jobs=1, max_epochs=0)
 pipelines = {
     "raw values": make_pipeline(FunctionTransformer(pad), classifier()),
@@ -50,7 +52,7 @@ pipelines = {
 }
 for name, pipeline in pipelines.items():
     accuracy = pipeline.fit(X, y).score(X_test, y_test)
-    print(f"{name:12s} {accuracy:.3f}")
+    print(f"{name:12s} {accuracy:.3f}", flush=True)
 
 # %%
 # Pre-trained without labels, then five labels per speaker
@@ -133,4 +135,8 @@ ax.set(
 ax.set_xticks(n_labels, [str(n) for n in n_labels])
 ax.minorticks_off()
 ax.legend(title="features")
-plt.show()
+if plt.get_backend().lower() == "agg":  # there is no display
+    fig.savefig("quickstart.png")
+    print("The figure is in quickstart.png.")
+else:
+    plt.show()
