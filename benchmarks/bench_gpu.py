@@ -19,8 +19,8 @@ After the first run, put `results/gpu.md` on a page (docs/performance.rst).
   copies to and from the device included.
 
 Random walks of fixed seeds; medians of repeats after one to warm up. Made for less than
-eight minutes on one GPU with pytest installed; half a minute with --quick. Writes JSON and
-Markdown tables, with the name of the device, to benchmarks/results.
+eight minutes on one GPU with pytest installed; half a minute with --quick. Writes JSON
+and Markdown tables, with the name of the device, to benchmarks/results.
 """
 
 import copy

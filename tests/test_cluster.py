@@ -19,7 +19,10 @@ from skorch.callbacks import Callback
 from sklearn_cpc import CPCTransformer
 
 # The engines warn of each other's and of their own things to come.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.xdist_group("cluster"),  # one start of the workers of Dask
+]
 rng = np.random.default_rng(0)
 X = [rng.normal(size=(n, 2)).cumsum(0) for n in rng.integers(20, 60, 24)]
 TABLE = rng.normal(size=(24, 40)).cumsum(1)
@@ -106,7 +109,7 @@ def test_a_search_survives_the_loss_of_a_worker(client, tmp_path):
     with on_dask():
         spread = search(n_jobs=-1).fit(X)
     assert path.exists()
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=600)  # an import, on a busy machine
     assert len(workers & set(client.run(os.getpid).values())) == 1
     alone = search().fit(X)
     scores = [s.cv_results_["mean_test_score"].tolist() for s in (alone, spread)]

@@ -60,6 +60,8 @@ def test_cross_validation_of_every_form(form):
     assert scores.min() > 0.5  # guessing gives 1/9
 
 
+# On a busy machine joblib complains of a worker that it sent home too early.
+@pytest.mark.filterwarnings("ignore:A worker stopped while some jobs:UserWarning")
 def test_grid_search_of_its_own_parameters_with_labels():
     grid = {
         "cpc__prediction_steps": [1, 2],
@@ -92,6 +94,8 @@ class CountFits(Callback):
             file.write("x")
 
 
+# On a busy machine joblib complains of the half second that it takes to write X.
+@pytest.mark.filterwarnings("ignore:Persisting input arguments took:UserWarning")
 def test_memory_spares_the_second_fit(tmp_path):
     log = tmp_path / "fits"
     pipe = pipeline(
