@@ -19,10 +19,7 @@ from skorch.callbacks import Callback
 from sklearn_cpc import CPCTransformer
 
 # The engines warn of each other's and of their own things to come.
-pytestmark = [
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.xdist_group("cluster"),  # one start of the workers of Dask
-]
+pytestmark = pytest.mark.filterwarnings("default")
 rng = np.random.default_rng(0)
 X = [rng.normal(size=(n, 2)).cumsum(0) for n in rng.integers(20, 60, 24)]
 TABLE = rng.normal(size=(24, 40)).cumsum(1)

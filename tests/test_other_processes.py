@@ -31,7 +31,6 @@ OPTIONAL = {
     "skops",
     "tokenizers",
 }
-pytestmark = pytest.mark.xdist_group("other processes")
 
 
 @pytest.fixture(scope="module")

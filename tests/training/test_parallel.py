@@ -14,10 +14,7 @@ import pytest
 
 from sklearn_cpc import CPCTransformer
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.xdist_group("two processes"),  # what they did is of use in one worker
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 HAS_BARS = hasattr(CPCTransformer, "set_callbacks")  # scikit-learn 1.9
 SCRIPT = Path(__file__).with_name("rank.py")
 rng = np.random.default_rng(0)
