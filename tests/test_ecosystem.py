@@ -62,14 +62,15 @@ def test_cross_validation_of_every_form(form):
 
 # On a busy machine joblib complains of a worker that it sent home too early.
 @pytest.mark.filterwarnings("ignore:A worker stopped while some jobs:UserWarning")
-def test_grid_search_of_its_own_parameters_with_labels():
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_grid_search_of_its_own_parameters_with_labels(n_jobs):
     grid = {
         "cpc__prediction_steps": [1, 2],
         "cpc__context": ["gru", "conv"],
         "cpc__latent_size": [4, 8],
         "cpc__lr": [1e-3],
     }
-    search = GridSearchCV(pipeline(), grid, cv=2, n_jobs=2, error_score="raise")
+    search = GridSearchCV(pipeline(), grid, cv=2, n_jobs=n_jobs, error_score="raise")
     search.fit(X, y)
     assert len(search.cv_results_["params"]) == 8
     assert search.best_score_ > 1 / 9
