@@ -13,10 +13,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # scikit-learn skips its array API check without it, and reads it on import.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
-# Files that start processes once for all of their tests: each stays in one worker of
-# pytest-xdist, which would start them in every worker otherwise. (Its own way, the mark
-# xdist_group, does nothing with pytest 9.2.)
-TOGETHER = ("test_cluster.py", "test_other_processes.py", "test_parallel.py")
+# Files whose tests share processes or fits: each stays in one worker of pytest-xdist,
+# or every worker would set them up. The mark xdist_group does nothing with pytest 9.2.
+TOGETHER = (
+    "test_cluster.py",
+    "test_other_processes.py",
+    "test_parallel.py",
+    "test_reproducibility.py",
+    "test_suitable_checks.py",
+    "test_training.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
