@@ -276,6 +276,7 @@ def test_sequences_too_short_to_score():
         fitted.score(mixed[1:])
 
 
+@pytest.mark.slow
 def test_near_steps_are_easier_to_tell_than_far_ones():
     fitted = cpc(max_epochs=60, prediction_steps=8).fit(X)
     accuracy = fitted.contrastive_accuracy(X)
