@@ -9,8 +9,8 @@ published code does it: every anchor gathers negatives of its own, in a loop ove
 steps. Beside `info-nce-pytorch`, too, whose loss with shared negatives does the same
 work (extra `benchmark`). Not beside NTXentLoss of lightly or of
 pytorch-metric-learning, which compare all pairs of a batch of views: other work.
-"transform": beside the bare forward pass with the pooling, batch by batch. "gpu": the
-paper's model of audio.
+"transform": beside the bare forward pass with the pooling, batch by batch. GPUs have a
+script of their own, bench_gpu.py.
 
 All that is compared runs in turn within one process; medians of ratios. Rates are parts
 of that of a square matrix product of 1,024 rows, measured in the same turns; operations
@@ -39,9 +39,8 @@ from measuring import (
     table,
     write,
 )
-from skorch.callbacks import Callback
 from step_losses import LOSSES, N_AHEAD, N_SAMPLES, N_STEPS, SIZE, own_loss
-from torch.utils.flop_counter import FlopCounterMode
+from updates import Clock, operations, walks
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.nn import CPCLoss, CPCOutput, LinearPredictor
@@ -49,37 +48,11 @@ from sklearn_cpc.nn import CPCLoss, CPCOutput, LinearPredictor
 PRODUCT = "matrix product"
 
 
-def in_place_product(total, left, right, *args, **kwargs):
-    """Return the operations of `addmm_`, given shapes."""
-    return 2 * left[0] * left[1] * right[1]
-
-
-IN_PLACE = {torch.ops.aten.addmm_: in_place_product}  # which torch does not count
 # Samples, steps and channels of what is fitted and transformed.
 SIZES = {"128 steps": (256, 128, 3), "512 steps": (256, 512, 3)}
 
 
-def walks(n_samples, n_steps, n_channels):
-    """Return random walks, float32."""
-    noise = np.random.default_rng(0).standard_normal(
-        (n_samples, n_steps, n_channels), dtype=np.float32
-    )
-    return noise.cumsum(1)
-
-
 # ---- fit and transform
-
-
-class Clock(Callback):
-    """Take the seconds of all updates of a fit, reading of batches included."""
-
-    def on_train_begin(self, net, **kwargs):
-        """Start."""
-        self.seconds = -time.perf_counter()
-
-    def on_train_end(self, net, **kwargs):
-        """Stop."""
-        self.seconds += time.perf_counter()
 
 
 def bare_loop(cpc, X, n_epochs):
@@ -111,13 +84,11 @@ def bench_fit(shape, n_repeats):
     product, n_product = product_rate()
     seconds = interleaved({PRODUCT: product, **ways}, n_repeats)
     seconds["fit"] = within[1:]  # without the one to warm up
-    with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter:
-        ways["bare loop"]()
     n_updates = n_epochs * -(-len(X) // 32)
     return {
         "seconds": seconds,
         "n_updates": n_updates,
-        "operations": counter.get_total_flops(),
+        "operations": operations(ways["bare loop"]),
         "of_product": n_product,
     }
 
@@ -175,15 +146,14 @@ def bench_loss(with_matrices, n_repeats, n_threads):
             "slow " * (chosen is LOSSES) + name: values
             for name, values in interleaved({PRODUCT: product, **steps}, n).items()
         }
-    with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter:
-        loss_step(own_loss, with_matrices, lambda value, _: value.backward())()
+    step = loss_step(own_loss, with_matrices, lambda value, _: value.backward())
     memory = {}
     if not with_matrices:  # that of the matrices is the same for all
         for name in LOSSES:
             memory[name] = in_child(__file__, "memory", name, n_threads=n_threads)
     return {
         "seconds": seconds,
-        "operations": counter.get_total_flops(),
+        "operations": operations(step),
         "of_product": n_product,
         "memory": memory,
     }
@@ -210,55 +180,6 @@ def child_many_negatives():
     result = loss(CPCOutput(z, z, predictions[:8], lengths)).loss
     torch.autograd.grad(result, [z, predictions])
     return before, peak_memory()
-
-
-# ---- GPU
-
-
-def bench_gpu(n_repeats, device="cuda", batch_size=64, n_steps=20_480):
-    """Train the paper's model of audio: samples per second, rate, busy time."""
-    rates = {}
-    product, n_product = product_rate(device, torch.bfloat16, 8192)
-    for precision in ("float32", "bf16"):
-        X = walks(batch_size, n_steps, 1)
-        cpc = CPCTransformer(
-            encoder="audio",
-            latent_size=512,
-            context_size=256,
-            prediction_steps=12,
-            batch_size=batch_size,
-            precision=precision,
-            device=device,
-            max_epochs=20,
-            random_state=0,
-        )
-        clock = Clock()
-        cpc.set_params(callbacks=[clock]).fit(X)
-        seconds, products = [], []
-        for _ in range(n_repeats):
-            cpc.fit(X)
-            seconds.append(clock.seconds / cpc.n_epochs_)
-            torch.cuda.synchronize()
-            begin = time.perf_counter()
-            for _ in range(20):
-                product()
-            torch.cuda.synchronize()
-            products.append((time.perf_counter() - begin) / 20)
-        model, loss = cpc.net_.module_, cpc.net_.criterion_
-        x = torch.from_numpy(X).to(device)
-        with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter:
-            loss(*model(x)).loss.backward()
-        with torch.profiler.profile() as profile:
-            cpc.fit(X)
-        busy = sum(e.self_device_time_total for e in profile.key_averages()) / 1e6
-        rates[precision] = {
-            "samples_per_second": batch_size / np.median(seconds),
-            "fraction_of_product": counter.get_total_flops()
-            / np.median(seconds)
-            / (n_product / np.median(products)),
-            "busy": busy / clock.seconds,
-        }
-    return rates
 
 
 # ---- tables
@@ -365,30 +286,6 @@ def tables(results):
         f"negatives: {results['many_negatives'][1] / MIB:.0f} MiB, of which "
         f"{results['many_negatives'][0] / MIB:.0f} before."
     )
-    gpu = results["gpu"]
-    if isinstance(gpu, str):
-        parts.append(f"GPU: {gpu}.")
-    else:
-        header = [
-            "audio, batches of 64 x 20,480",
-            "samples per second",
-            "part of the bf16 product rate",
-            "busy",
-        ]
-        parts.append(
-            table(
-                header,
-                [
-                    (
-                        precision,
-                        f"{row['samples_per_second']:.0f}",
-                        f"{row['fraction_of_product']:.2f}",
-                        f"{row['busy']:.2f}",
-                    )
-                    for precision, row in gpu.items()
-                ],
-            )
-        )
     return "\n\n".join(parts)
 
 
@@ -415,9 +312,6 @@ def main():
     results = {
         "threads": found,
         "many_negatives": in_child(__file__, "many_negatives"),
-        "gpu": bench_gpu(n_repeats)
-        if torch.cuda.is_available()
-        else "skipped, there is none (torch.cuda.is_available() is False)",
         "minutes": (time.perf_counter() - begin) / 60,
     }
     write("step", results, tables(results), chosen.quick, "info-nce-pytorch")

@@ -1,6 +1,7 @@
 """The promise: better features than raw values and than the untrained model."""
 
 import runpy
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ def test_japanese_vowels():
     evaluate = benchmark["evaluate"]
     raw = evaluate(lambda seed: benchmark["PaddedValues"]())
     untrained = evaluate(lambda seed: CPCTransformer(max_epochs=0, random_state=seed))
+    begin = time.process_time()  # of the CPU: other work on the machine does not count
     trained = evaluate(lambda seed: CPCTransformer(random_state=seed))
+    seconds = (time.process_time() - begin) / len(trained["fit_seconds"])
     assert np.mean(trained["all_labels"]) >= 0.98
     few = [np.mean(result["few_labels"]) for result in (raw, untrained, trained)]
     assert few[2] > max(few[:2])
-    assert max(trained["fit_seconds"]) < 30
+    assert seconds < 30
 
 
 @pytest.mark.slow

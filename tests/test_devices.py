@@ -1,4 +1,7 @@
-"""The accelerator of accelerate, and devices beside the CPU."""
+"""The accelerator of accelerate, and devices beside the CPU.
+
+The tests that need a GPU have "cuda" in their names: benchmarks/bench_gpu.py runs them.
+"""
 
 from types import SimpleNamespace
 
@@ -139,7 +142,19 @@ def test_auto_takes_the_best_device():
     assert cpc(max_epochs=0).fit(X).device_ == expected
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA device"
+)
+
+
+def to_the_cpu(fitted):
+    """Move a fitted model to the CPU and to float32."""
+    fitted.net_.module_.cpu()
+    fitted.device_ = "cpu"
+    fitted.precision = "float32"
+
+
+@needs_cuda
 @pytest.mark.parametrize("context", ["gru", "lstm", "conv", "attention"])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_cuda_learns_and_agrees_with_the_cpu(context, precision):
@@ -147,9 +162,34 @@ def test_cuda_learns_and_agrees_with_the_cpu(context, precision):
     fitted.fit(X)
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
     on_gpu, scores = fitted.transform(X), fitted.score_samples(X)
-    fitted.net_.module_.cpu()
-    fitted.device_ = "cpu"
-    fitted.precision = "float32"
+    to_the_cpu(fitted)
     tolerance = 1e-3 if precision == "float32" else 0.1
     np.testing.assert_allclose(on_gpu, fitted.transform(X), atol=tolerance)
     np.testing.assert_allclose(scores, fitted.score_samples(X), atol=10 * tolerance)
+
+
+@needs_cuda
+@pytest.mark.parametrize("encoder", ["kernels", "conv", "audio"])
+@pytest.mark.parametrize("tf32", ["ieee", "tf32"])
+def test_cuda_features_are_those_of_the_cpu_with_tf32_and_without(
+    encoder, tf32, monkeypatch
+):
+    cudnn = torch.backends.cudnn
+    for backend in (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn):
+        monkeypatch.setattr(backend, "fp32_precision", tf32)
+    X = np.random.default_rng(0).normal(size=(20, 4000, 1)).cumsum(1)
+    fitted = cpc(encoder=encoder, device="cuda", max_epochs=2).fit(X)
+    on_gpu = fitted.transform(X)
+    to_the_cpu(fitted)
+    np.testing.assert_allclose(on_gpu, fitted.transform(X), atol=1e-3)
+
+
+@needs_cuda
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_cuda_fits_are_bitwise_equal(precision):
+    one, other = (
+        cpc(precision=precision, device="cuda", max_epochs=20).fit(X) for _ in range(2)
+    )
+    assert one.loss_curve_ == other.loss_curve_
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))
+    np.testing.assert_array_equal(one.transform(X), one.transform(X))

@@ -86,9 +86,22 @@ def fit(path, options, epoch=0, method="on_batch_end"):
     return cpc(callbacks=callbacks, **options).fit(X, groups=groups)
 
 
-@pytest.mark.parametrize("name", FITS)
-@pytest.mark.parametrize("method", ["on_batch_end", "on_epoch_begin", "on_epoch_end"])
-def test_an_interrupted_fit_ends_as_an_uninterrupted_one(name, method, tmp_path):
+# All fits are interrupted within an epoch, and two of them between epochs.
+QUICK = [
+    *(("on_batch_end", name) for name in FITS),
+    ("on_epoch_begin", "plain"),
+    ("on_epoch_end", "early stopping"),
+]
+SLOW = [
+    pytest.param(method, name, marks=pytest.mark.slow)
+    for method in ("on_epoch_begin", "on_epoch_end")
+    for name in FITS
+    if (method, name) not in QUICK
+]
+
+
+@pytest.mark.parametrize(("method", "name"), [*QUICK, *SLOW])
+def test_an_interrupted_fit_ends_as_an_uninterrupted_one(method, name, tmp_path):
     options = FITS[name]
     whole = fit(tmp_path / "whole", options)
     for epoch in (1, 2, 5, 6):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
 
 from sklearn_cpc import CPCImageTransformer, CPCTextTransformer, CPCTransformer
 
@@ -29,12 +30,21 @@ def resolved(fitted):
     )
 
 
+class Stop(Callback):
+    """Ends the training after an epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+AUTO = {"max_epochs": "auto", "lr": 5e-3, "callbacks": [Stop()]}
+
+
 def test_auto_is_resolved_for_sequences():
-    slow = {"max_epochs": "auto", "lr": 5e-3}
-    assert resolved(cpc(**slow).fit(X)) == (8, 12, 80, 100)
+    assert resolved(cpc(**AUTO).fit(X)) == (8, 12, 80, 100)
     long = RNG.normal(size=(3, 3000)).cumsum(1)
     assert resolved(cpc(encoder="conv").fit(long)) == (8, 3, 1024, 2)
-    assert resolved(cpc(batch_size=1, **slow).fit(X[:3]))[3] == 67
+    assert resolved(cpc(batch_size=1, **AUTO).fit(X[:3]))[3] == 67
     options = {"prediction_steps": 4, "skip_steps": 2, "crop_length": 50}
     assert resolved(cpc(**options).fit(X)) == (4, 2, 50, 2)
 
@@ -42,10 +52,15 @@ def test_auto_is_resolved_for_sequences():
 def test_auto_is_resolved_for_images_and_texts():
     images = CPCImageTransformer(latent_size=8, max_epochs=1, random_state=0)
     assert resolved(images.fit(load_digits().images[:20])) == (1, 3, 5, 1)
-    texts = CPCTextTransformer(
-        tokenizer=list, latent_size=8, max_epochs="auto", random_state=0
-    )
+    texts = CPCTextTransformer(tokenizer=list, latent_size=8, random_state=0, **AUTO)
     assert resolved(texts.fit(TEXTS)) == (3, 0, 48, 100)
+
+
+@pytest.mark.slow
+def test_auto_is_how_long_is_trained():
+    whole = {"callbacks": None}
+    assert cpc(**AUTO | whole).fit(X).n_epochs_ == 100
+    assert cpc(batch_size=1, **AUTO | whole).fit(X[:3]).n_epochs_ == 67
 
 
 def test_attributes_survive_a_file(tmp_path):

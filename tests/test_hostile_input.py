@@ -147,13 +147,13 @@ SETTINGS = settings(
 options = st.fixed_dictionaries({"max_epochs": st.integers(0, 2)}, optional=OPTIONS)
 
 
-@settings(SETTINGS, max_examples=30)
+@settings(SETTINGS, max_examples=15)
 @given(X=inputs(), options=options)
 def test_features_or_a_reason(X, options):
     check_fit(X, options)
 
 
-@settings(SETTINGS, max_examples=30)
+@settings(SETTINGS, max_examples=15)
 @given(X=inputs(), Z=inputs(), options=options)
 def test_features_of_others_or_a_reason(X, Z, options):
     check_another(X, Z, options)

@@ -18,7 +18,6 @@ import pytest
 import safetensors
 import safetensors.numpy
 import safetensors.torch
-import skops.io
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -84,6 +83,8 @@ def cloudpickled(fitted, folder):
 
 
 def skopsed(fitted, folder):
+    import skops.io  # here, because it imports all of scikit-learn
+
     data = skops.io.dumps(fitted)
     trusted = skops.io.get_untrusted_types(data=data)
     assert trusted == ["sklearn_cpc._sequence.CPCTransformer"]

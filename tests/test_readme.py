@@ -1,6 +1,8 @@
 """The README shows what is true: its numbers, its example, its commands."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,20 @@ def test_commands_are_one_line_each():
     for name in ("quickstart", "tests"):
         (command,) = re.findall(f"<!-- command: {name} -->\n```bash\n(.*)\n```", README)
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+def test_the_quickstart_speaks_before_it_imports():
+    """The imports take seconds, on a busy machine many."""
+    (script,) = re.findall(r"bin/python (examples/\w+\.py)\n", README)
+    code = (
+        "import runpy, sys; sys.modules['matplotlib'] = None;"
+        "runpy.run_path(sys.argv[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, ROOT / script], capture_output=True, text=True
+    )
+    assert done.stdout.startswith("Who is speaking?")
+    assert "matplotlib" in done.stderr
 
 
 @pytest.mark.slow

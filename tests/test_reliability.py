@@ -27,7 +27,9 @@ def test_every_promise_has_a_test():
 
 
 def test_steps_of_ci_exist():
-    steps = re.findall(r"^step ([\w-]+)", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    steps = re.findall(
+        r"^ *step ([\w-]+)", (ROOT / ".ci/run").read_text(), re.MULTILINE
+    )
     named = re.findall(r"steps? ``(\w+)``(?: and ``(\w+)``)?", PAGE)
     assert named
     assert {step for steps in named for step in steps if step} <= set(steps)

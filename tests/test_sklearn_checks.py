@@ -1,4 +1,8 @@
-"""scikit-learn's own checks, all of them."""
+"""scikit-learn's own checks, all of them.
+
+The quick tests train a small model for two epochs: what the checks ask does not depend
+on the size. The slow one takes the defaults, as a user would.
+"""
 
 import pytest
 from sklearn.utils import estimator_checks
@@ -6,16 +10,25 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_cpc import CPCTransformer
 
+SMALL = {"latent_size": 8, "context_size": 8, "max_epochs": 2}
 
-def test_no_check_is_skipped_or_expected_to_fail():
-    results = estimator_checks.check_estimator(
-        CPCTransformer(max_epochs=0), on_skip=None, on_fail=None
-    )
+
+def assert_all_pass(estimator):
+    results = estimator_checks.check_estimator(estimator, on_skip=None, on_fail=None)
     assert len(results) >= 40
     assert {result["status"] for result in results} == {"passed"}
 
 
-@parametrize_with_checks([CPCTransformer()])
+def test_no_check_is_skipped_or_expected_to_fail():
+    assert_all_pass(CPCTransformer(**SMALL | {"max_epochs": 0}))
+
+
+@pytest.mark.slow
+def test_all_checks_pass_with_the_defaults():
+    assert_all_pass(CPCTransformer())
+
+
+@parametrize_with_checks([CPCTransformer(**SMALL)])
 def test_estimator_checks(estimator, check):
     check(estimator)
 
@@ -41,5 +54,5 @@ def test_estimator_checks(estimator, check):
     "ignore:X (has|does not have valid) feature names:UserWarning"
 )
 def test_checks_that_check_estimator_leaves_out(name):
-    estimator = CPCTransformer(max_epochs=1)
+    estimator = CPCTransformer(**SMALL | {"max_epochs": 1})
     getattr(estimator_checks, name)("CPCTransformer", estimator)

@@ -3,8 +3,6 @@
 import copy
 import json
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -179,24 +177,6 @@ def test_clone_pickle_and_equal_fits(kind):
     loaded = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(loaded.transform(HARD), expected)
     json.dumps(vars(fitted._reader))
-
-
-def test_equal_in_another_process():
-    code = (
-        "from sklearn.datasets import load_iris; import torch;"
-        "torch.set_num_threads(1);"
-        "from sklearn_cpc import CPCTextTransformer as T;"
-        "X = load_iris().DESCR.split('.');"
-        "t = T(vocabulary_size=400, latent_size=8, max_epochs=1, random_state=0);"
-        "print(t.fit_transform(X).tobytes().hex()[-2000:])"
-    )
-    runs = {
-        subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True
-        ).stdout
-        for _ in range(2)
-    }
-    assert len(runs) == 1
 
 
 def test_global_generators_stay(kind):

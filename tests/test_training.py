@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -45,10 +46,16 @@ def cpc(**options):
 SIZES = pytest.mark.parametrize(("encoder", "size"), [("kernels", 32), ("conv", 16)])
 
 
+@cache
+def trained(encoder="kernels", size=32, max_epochs=30):
+    """Several tests look at it, and none may change it."""
+    options = {"encoder": encoder, "latent_size": size, "context_size": size}
+    return cpc(max_epochs=max_epochs, **options).fit(X)
+
+
 @SIZES
 def test_learns_to_predict(encoder, size):
-    options = {"encoder": encoder, "latent_size": size, "context_size": size}
-    fitted, untrained = (cpc(max_epochs=n, **options).fit(X) for n in (30, 0))
+    fitted, untrained = (trained(encoder, size, n) for n in (30, 0))
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] - 1
     chance = 1 / 129
     assert fitted.net_.history[-1]["train_accuracy"] > 5 * chance
@@ -127,7 +134,9 @@ def test_negatives_of_other_and_of_the_same_sequence():
         ("same_sequence", 80),
         ("other_sequences", 19 * 80 + 1),
     ]:
-        fitted = cpc(negatives=negatives, n_negatives="all", batch_size=20)
+        fitted = cpc(
+            negatives=negatives, n_negatives="all", batch_size=20, max_epochs=1
+        )
         history = fitted.fit(X).net_.history
         assert history[-1]["train_chance"] == pytest.approx(np.log(n_candidates))
 
@@ -237,7 +246,7 @@ def test_copies_transform_score_and_go_on_alike(copied, warm_start):
 
 
 def test_score_is_the_mean_of_the_samples_and_at_most_log_1024():
-    fitted = cpc(max_epochs=20).fit(X)
+    fitted = trained()
     scores = fitted.score_samples(X)
     assert scores.shape == (len(X),)
     assert fitted.score(X) == pytest.approx(scores.mean())
@@ -252,8 +261,7 @@ def test_score_of_a_sample_does_not_depend_on_the_others():
 
 @SIZES
 def test_noise_scores_lower_than_what_the_model_knows(encoder, size):
-    options = {"encoder": encoder, "latent_size": size, "context_size": size}
-    fitted = cpc(max_epochs=30, **options).fit(X)
+    fitted = trained(encoder, size)
     noise = np.random.default_rng(1).normal(size=X.shape) * X.std()
     assert fitted.score_samples(noise).max() < fitted.score_samples(X).min()
 
@@ -268,6 +276,7 @@ def test_sequences_too_short_to_score():
         fitted.score(mixed[1:])
 
 
+@pytest.mark.slow
 def test_near_steps_are_easier_to_tell_than_far_ones():
     fitted = cpc(max_epochs=60, prediction_steps=8).fit(X)
     accuracy = fitted.contrastive_accuracy(X)

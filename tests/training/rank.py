@@ -32,7 +32,7 @@ class StandIn:
     gradient_accumulation_steps = 1
     scaler = None
 
-    def __init__(self, timeout=60):
+    def __init__(self, timeout=600):  # a busy machine imports one process late
         torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=timeout))
         self.process_index = torch.distributed.get_rank()
         self.num_processes = torch.distributed.get_world_size()

@@ -30,16 +30,26 @@ OPTIONS = {
     "max_epochs": 17,
     "random_state": 0,
 }
-# These give what one process gives: 17 epochs of 3 batches of 16 or 17 windows.
+# The slow test trains these for 17 epochs of 3 batches of 16 or 17 windows.
+FEW = {"max_epochs": 5}
 LIKE_ONE = {
     "batch": {},
     # Another seed: from 0, the gradient of one weight is next to 0 at the start, where
     # Adam makes much of rounding (1 of 128 weights of a layer ends 2e-5 apart).
     "same_sequence": {
-        "options": {"negatives": "same_sequence", "context": "conv", "random_state": 1}
+        "options": {
+            "negatives": "same_sequence",
+            "context": "conv",
+            "random_state": 1,
+            **FEW,
+        }
     },
     "groups": {
-        "options": {"negatives": "same_group_other_sequences", "n_negatives": 16},
+        "options": {
+            "negatives": "same_group_other_sequences",
+            "n_negatives": 16,
+            **FEW,
+        },
         "groups": GROUPS,
     },
     "early_stopping": {
@@ -54,12 +64,16 @@ LIKE_ONE = {
     "partial_fit": {"method": "partial_fit", "n_fits": 3},
     "warm_start": {"options": {"warm_start": True, "max_epochs": 2}, "n_fits": 2},
 }
+LONG = {
+    name: LIKE_ONE[name] | {"options": LIKE_ONE[name]["options"] | {"max_epochs": 17}}
+    for name in ("same_sequence", "groups")
+}
 # These end alike in all processes.
 ALIKE = {
     "any_seed": {"options": {"random_state": None, "max_epochs": 2}},
     "own_encoder": {"options": {"encoder": "own", "max_epochs": 2}},
     "stop": {"options": {"callbacks": [("Stop", 1)]}},
-    "parts": {"n_parts": 2},
+    "parts": {"n_parts": 2, "options": FEW},
     "verbose": {"options": {"verbose": 1, "max_epochs": 2}},
     "no_progress": {"options": {"lr": 1e-9}},
     "save": {"options": {"lr": 0.05}},
@@ -95,6 +109,11 @@ def command(folder, jobs, engine, engine_options):
     return [str(SCRIPT), str(folder / "jobs"), str(folder)]
 
 
+# Seconds after which a test gives up. No test waits for so long unless it fails, and a
+# busy machine may need most of it.
+PATIENCE = 900
+
+
 def start(folder, jobs, n_ranks=2, engine="stand-in", **engine_options):
     """Start the processes."""
     with socket.socket() as server:
@@ -119,7 +138,7 @@ def start(folder, jobs, n_ranks=2, engine="stand-in", **engine_options):
     ]
 
 
-def finish(processes, folder, timeout=300):
+def finish(processes, folder, timeout=PATIENCE):
     """Return what each process wrote, None if nothing, and printed."""
     end = time.monotonic() + timeout
     try:
@@ -158,9 +177,9 @@ def one(job):
     return cpc
 
 
-def assert_like_one(result, name):
+def assert_like_one(result, name, jobs=LIKE_ONE):
     """Compare with one process that has the combined batch."""
-    alone = one(LIKE_ONE[name])
+    alone = one(jobs[name])
     assert len(result["loss_curve"]) == alone.n_epochs_
     np.testing.assert_allclose(result["loss_curve"], alone.loss_curve_, atol=1e-5)
     np.testing.assert_allclose(
@@ -185,9 +204,24 @@ def test_that_is_after_50_updates():
     assert sum(epoch["train_batch_count"] for epoch in history) > 50
 
 
+@pytest.mark.slow
+def test_all_negatives_are_as_in_one_process_after_50_updates(tmp_path):
+    jobs = LONG | {"parts": {"n_parts": 2}}
+    results, printed = finish(start(tmp_path, jobs), tmp_path)
+    assert None not in results, printed
+    for name in LONG:
+        assert_like_one(results[0][name], name, LONG)
+    assert_alike(*results, "parts")
+
+
 @pytest.mark.parametrize("name", LIKE_ONE | ALIKE)
 def test_all_processes_end_alike(two, name):
     _, (first, second), _ = two
+    assert_alike(first, second, name)
+
+
+def assert_alike(first, second, name):
+    """Compare what two processes have of a job."""
     first, second = first[name], second[name]
     for key in ("loss_curve", "accuracy", "validation_scores"):
         assert first[key] == second[key]
@@ -252,10 +286,10 @@ def raise_again(error):
 
 @pytest.mark.slow
 def test_three_processes_train_as_one_does(tmp_path):
-    jobs = {"groups": LIKE_ONE["groups"]}
+    jobs = {"groups": LONG["groups"]}
     results, printed = finish(start(tmp_path, jobs, n_ranks=3), tmp_path)
     assert None not in results, printed
-    assert_like_one(results[2]["groups"], "groups")
+    assert_like_one(results[2]["groups"], "groups", LONG)
 
 
 @pytest.mark.slow
@@ -263,9 +297,11 @@ def test_three_processes_train_as_one_does(tmp_path):
 def test_a_process_that_does_not_answer_ends_the_others(tmp_path, name):
     """At once if it is dead, else after the timeout of the process group."""
     job = {"options": {"max_epochs": 10_000, "callbacks": [(name, 1)]}}
-    processes = start(tmp_path, {"job": job}, timeout=10 if name == "Hang" else 600)
-    with suppress(subprocess.TimeoutExpired):  # the group waits for up to 600 s
-        processes[0].wait(timeout=60)
+    # Half a minute is also what the processes have to find each other.
+    group = 30 if name == "Hang" else 2 * PATIENCE
+    processes = start(tmp_path, {"job": job}, timeout=group)
+    with suppress(subprocess.TimeoutExpired):
+        processes[0].wait(timeout=PATIENCE)
     status = processes[0].poll()
     for process in processes:
         process.kill()
@@ -276,7 +312,7 @@ def test_a_process_that_does_not_answer_ends_the_others(tmp_path, name):
         raise_again(first["job"]["error"])
 
 
-def launch(folder, launcher, jobs, timeout=200, **engine_options):
+def launch(folder, launcher, jobs, timeout=PATIENCE, **engine_options):
     """Run a launcher of processes to its end; return it and the results."""
     arguments = command(folder, jobs, "accelerate", engine_options)
     done = subprocess.run(
@@ -297,10 +333,10 @@ ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
 @pytest.mark.slow
 def test_torchrun_with_accelerate_trains_as_one_does(tmp_path):
     pytest.importorskip("accelerate", reason="needs the extra distributed")
-    jobs = {"groups": LIKE_ONE["groups"], "parts": {"n_parts": 2}}
+    jobs = {"groups": LONG["groups"], "parts": {"n_parts": 2}}
     done, results = launch(tmp_path, TORCHRUN, jobs)
     assert done.returncode == 0, done.stderr
-    assert_like_one(results[0]["groups"], "groups")
+    assert_like_one(results[0]["groups"], "groups", LONG)
     assert results[0]["parts"]["loss_curve"] == results[1]["parts"]["loss_curve"]
 
 
@@ -329,6 +365,6 @@ def test_accelerate_launch_in_bfloat16(tmp_path):
 def test_torchrun_ends_with_a_dead_process(tmp_path):
     pytest.importorskip("accelerate", reason="needs the extra distributed")
     jobs = {"job": {"options": {"max_epochs": 10_000, "callbacks": [("Die", 1)]}}}
-    done, _ = launch(tmp_path, TORCHRUN, jobs, timeout=100)
+    done, _ = launch(tmp_path, TORCHRUN, jobs)
     assert done.returncode == 1
     assert "Signal 9" in done.stderr
