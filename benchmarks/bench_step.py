@@ -39,7 +39,7 @@ from measuring import (
     table,
     write,
 )
-from step_losses import LOSSES, N_AHEAD, N_SAMPLES, N_STEPS, SIZE, own_loss
+from step_losses import LOSSES, N_AHEAD, N_SAMPLES, N_STEPS, SIZE, Given, own_loss
 from updates import Clock, operations, walks
 
 from sklearn_cpc import CPCTransformer
@@ -177,7 +177,8 @@ def child_many_negatives():
     loss = CPCLoss(n_negatives=16_384)
     lengths = torch.full((136,), N_STEPS)
     # Of the predictions of eight samples, as of one process of several.
-    result = loss(CPCOutput(z, z, predictions[:8], lengths)).loss
+    output = CPCOutput(z, predictions[:8].flatten(2), Given(), lengths)
+    result = loss(output).loss
     torch.autograd.grad(result, [z, predictions])
     return before, peak_memory()
 

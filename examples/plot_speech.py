@@ -30,15 +30,11 @@ print(f"{len(VOICES)} voices, {len(train)} recordings, {seconds:.0f} s to train 
 # %%
 # Train without labels
 # --------------------
-# ``encoder="log_mel"`` gives a latent every 10 ms. Negatives of the same voice make the
-# voice useless for the game, so that the features tell what is said.
+# ``encoder="log_mel"`` gives a latent every 10 ms. The voices are the groups: negatives
+# of the same voice make the voice useless, so that the features tell what is said.
 
 options = {
     "encoder": "log_mel",
-    "negatives": "same_group",
-    "prediction_steps": 12,
-    "skip_steps": 0,
-    "lr": 1e-3,
     "features": "both",
     "random_state": 0,
     "n_jobs": 1,

@@ -165,7 +165,9 @@ class CPCImageTransformer(BaseCPC):
         "directions",
         *BaseCPC._architecture_parameters,
     )
-    _auto_defaults = AutoDefaults(updates=300)
+    _auto_defaults = AutoDefaults(
+        updates=300, updates_within=300, epochs=1, prediction_steps=8
+    )
     _words = Words(sample="image", targets="rows")
     _scaling: Scaling
     image_shape_: tuple[int, ...]
@@ -187,7 +189,8 @@ class CPCImageTransformer(BaseCPC):
         prediction_steps="auto",
         skip_steps="auto",
         n_negatives=128,
-        negatives="batch",
+        negatives="auto",
+        n_anchors="auto",
         temperature=0.1,
         features="all",
         pooling=("mean", "max"),
@@ -217,6 +220,7 @@ class CPCImageTransformer(BaseCPC):
             skip_steps=skip_steps,
             n_negatives=n_negatives,
             negatives=negatives,
+            n_anchors=n_anchors,
             temperature=temperature,
             features=features,
             pooling=pooling,
@@ -298,7 +302,7 @@ class CPCImageTransformer(BaseCPC):
 
     def _pooled_features(self) -> PooledFeatures:
         return PooledGridFeatures(
-            self.net_.module_, self.features, self._pooling_names(), self.n_regions
+            self.net_.module_, self.features, self._statistics(), self.n_regions
         )
 
     def _smallest_input(self) -> tuple[int, ...]:

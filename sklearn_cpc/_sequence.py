@@ -37,20 +37,20 @@ class CPCTransformer(BaseCPC):
     Parameters
     ----------
     encoder : str or torch.nn.Module, default="kernels"
-        From input steps to latents. "kernels": a first layer of fixed kernels of
-        several sizes, scaled to the data, half of which see the shape alone; causal
-        convolutions above, with strides that follow the length of the sequences.
-        "conv": the same with a first layer that is learned. "audio": the paper's
-        encoder for raw waveforms, one latent for 160 samples. "log_mel": log-mel
-        spectra of waveforms at 16 kHz and two convolutions, also one latent for 160
+        From input steps to latents. "kernels": fixed kernels of several sizes, scaled
+        to the data, as a layer of the features; short kernels and learned causal
+        convolutions make at most 32 latents of a training window. "conv": a first layer
+        that is learned, and up to 128 latents. "audio": the paper's encoder for raw
+        waveforms, one latent for 160 samples. "log_mel": log-mel spectra of waveforms
+        at 16 kHz, fixed kernels and two convolutions over them, also one latent for 160
         samples; it trains much faster. A module must map (B, T, C) to (B, ceil(T /
         downsampling), D) for some downsampling and look at the past only; see
         `sklearn_cpc.nn.Encoder`. `fit` uses a copy of it.
     skip_steps : int or "auto", default="auto"
-        Latents between the context and the first one to predict. The nearest
-        ones share input with the context, which makes them easy. "auto" is 12 with
-        the encoder "kernels" and 3 with others, or what short sequences leave room
-        for.
+        Latents between the context and the first one to predict. The nearest ones share
+        input with the context, which makes them easy. "auto" skips all of these with
+        "kernels" and "conv", none with "log_mel" and "audio", as in the paper, and 3
+        with your own module, unless it says so; fewer if sequences are short.
     step_window : int or None, default=None
         What `transform_steps`, streams and the ``steps`` of ONNX give at each step: the
         statistics of `pooling` over the last `step_window` time steps, fewer at the
@@ -137,16 +137,17 @@ class CPCTransformer(BaseCPC):
         self,
         *,
         encoder="kernels",
-        context="gru",
+        context="lstm",
         latent_size=128,
         context_size=128,
         prediction_steps="auto",
         skip_steps="auto",
         n_negatives=128,
-        negatives="batch",
+        negatives="auto",
+        n_anchors="auto",
         temperature=0.1,
         features="all",
-        pooling=("max", "std", "ppv"),
+        pooling="auto",
         step_window=None,
         scaling="channel",
         nan_policy="raise",
@@ -154,7 +155,7 @@ class CPCTransformer(BaseCPC):
         crop_length="auto",
         max_epochs="auto",
         batch_size=32,
-        lr=5e-4,
+        lr=2e-3,
         weight_decay=0.01,
         validation_fraction=0.1,
         early_stopping=False,
@@ -176,6 +177,7 @@ class CPCTransformer(BaseCPC):
             skip_steps=skip_steps,
             n_negatives=n_negatives,
             negatives=negatives,
+            n_anchors=n_anchors,
             temperature=temperature,
             features=features,
             pooling=pooling,
@@ -301,7 +303,7 @@ class CPCTransformer(BaseCPC):
                     f"step_window={n_steps!r} must be None or a number of time steps, "
                     "an int of at least 1."
                 )
-            window = Window(int(n_steps), self._pooling_names())
+            window = Window(int(n_steps), self._statistics())
         return StepFeatures(self.net_.module_, self.features, window)
 
     def _step_words(self) -> StepWords:

@@ -105,7 +105,15 @@ class CPCTextTransformer(BaseCPC):
         "lowercase",
         *BaseCPC._architecture_parameters,
     )
-    _auto_defaults = AutoDefaults(updates=1500, prediction_steps=3, skip_steps=0)
+    _auto_defaults = AutoDefaults(
+        updates=1500,
+        updates_within=1500,
+        epochs=1,
+        most_updates=1500,
+        prediction_steps=3,
+        skip_steps=0,
+        negatives_within="batch",
+    )
     _words = Words(sample="text", kept="vocabulary")
     _fitted_types: ClassVar[dict[str, Any]] = {
         **BaseCPC._fitted_types,
@@ -128,7 +136,8 @@ class CPCTextTransformer(BaseCPC):
         prediction_steps="auto",
         skip_steps="auto",
         n_negatives=128,
-        negatives="batch",
+        negatives="auto",
+        n_anchors="auto",
         temperature=0.1,
         features="all",
         pooling=("mean", "max", "std"),
@@ -157,6 +166,7 @@ class CPCTextTransformer(BaseCPC):
             skip_steps=skip_steps,
             n_negatives=n_negatives,
             negatives=negatives,
+            n_anchors=n_anchors,
             temperature=temperature,
             features=features,
             pooling=pooling,

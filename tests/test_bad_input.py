@@ -128,6 +128,7 @@ BAD_PARAMETERS = {
     "skip_steps": (-1, "'skip_steps'"),
     "n_negatives": (0, "'n_negatives' .* must be .*'all'"),
     "negatives": ("hard", "'negatives' .* must be .*'same_sequence'"),
+    "n_anchors": (0, "'n_anchors' .* must be .*'all'"),
     "temperature": (0.0, "'temperature' .* must be a float in the range"),
     "features": ("latents", "'features' .* must be .*'both'"),
     "pooling": ("median", "'pooling' .* must be .*'max'"),

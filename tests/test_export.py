@@ -91,7 +91,7 @@ def test_metadata(features, tmp_path):
     metadata = session.get_modelmeta().custom_metadata_map
     metadata = {name: json.loads(value) for name, value in metadata.items()}
     assert metadata["feature_names"] == estimator.get_feature_names_out().tolist()
-    assert metadata["downsampling"] == estimator.downsampling_ == 2
+    assert metadata["downsampling"] == estimator.downsampling_ == 8
     layers = ["latent", "context"] if features == "both" else [features]
     names = [f"{layer}_{i}" for layer in layers for i in range(8)]
     assert metadata["step_feature_names"] == names

@@ -95,6 +95,30 @@ def test_names_tell_the_columns(features, pooling):
     ]
 
 
+@pytest.mark.parametrize("features", FEATURES)
+def test_auto_pools_the_contexts_by_more_statistics(features):
+    cpc = fit(features=features, max_epochs=0)
+    assert cpc.pooling == "auto"
+    names = cpc.get_feature_names_out()
+    assert cpc.transform(X).shape == (len(X), len(names))
+    layers = {
+        "context": [],
+        "latent": ["latent"],
+        "both": ["latent"],
+        "all": ["layer1", "latent"],
+    }[features]
+    expected = [f"{h}_{name}" for h in layers for name in ("max", "std", "ppv")]
+    if features != "latent":
+        several = ("max", "std", "ppv", "mean", "min")
+        expected += [f"context_{name}" for name in several]
+    assert list(dict.fromkeys(name.rsplit("_", 1)[0] for name in names)) == expected
+    columns = cpc.transform(X)
+    cpc.set_params(pooling=("max", "std", "ppv", "mean", "min"))
+    place = {name: i for i, name in enumerate(cpc.get_feature_names_out())}
+    same = cpc.transform(X)[:, [place[name] for name in names]]
+    np.testing.assert_array_equal(columns, same)
+
+
 def test_output_is_float32_and_finite():
     features = fit(pooling=tuple(POOLINGS)).transform(X)
     assert features.dtype == np.float32
@@ -104,14 +128,14 @@ def test_output_is_float32_and_finite():
 def test_steps_of_an_array_are_an_array_and_of_a_list_a_list():
     array = RNG.normal(size=(4, 300, 2))
     cpc = fit(array)
-    assert cpc.downsampling_ == 4
+    assert cpc.downsampling_ == 16
     steps = cpc.transform_steps(array)
-    assert steps.shape == (4, 75, 16 + 8 + 6)
+    assert steps.shape == (4, 19, 24 + 8 + 6)
     assert steps.dtype == np.float32
     as_list = cpc.transform_steps(list(array))
     assert isinstance(as_list, list)
     np.testing.assert_allclose(np.stack(as_list), steps, atol=1e-5)
-    lengths = [len(h) for h in cpc.transform_steps([array[0, :n] for n in (1, 4, 5)])]
+    lengths = [len(h) for h in cpc.transform_steps([array[0, :n] for n in (1, 16, 17)])]
     assert lengths == [1, 1, 2]
 
 
@@ -162,4 +186,4 @@ def test_modules_of_the_user_are_copied_not_trained():
     cpc = fit(encoder=encoder, context=context)
     assert (encoder.weight == before).all()
     assert cpc.receptive_field_ is None
-    assert cpc.transform(X).shape == (len(X), 3 * (12 + 5))
+    assert cpc.transform(X).shape == (len(X), 3 * 12 + 5 * 5)

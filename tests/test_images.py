@@ -242,12 +242,14 @@ def test_shared_parameters_have_one_documentation():
         text = cls.__doc__.split("    Parameters\n")[1].split("    Attributes\n")[0]
         return dict(re.findall(r"^    (\w+) : (.*?)(?=^    \w|\Z)", text, re.M | re.S))
 
+    def without_default(paragraph):
+        return re.sub(r", default=.*", "", paragraph, count=1)
+
     image, sequence = paragraphs(CPCImageTransformer), paragraphs(CPCTransformer)
     assert set(image) == set(CPCImageTransformer().get_params())
     for name in (
         "n_negatives",
         "temperature",
-        "lr",
         "weight_decay",
         "early_stopping",
         "n_iter_no_change",
@@ -260,6 +262,9 @@ def test_shared_parameters_have_one_documentation():
         "verbose",
     ):
         assert image[name] == sequence[name]
+    for name in ("lr", "max_epochs"):  # their values, or what "auto" is, differ
+        assert image[name] != sequence[name]
+    assert without_default(image["lr"]) == without_default(sequence["lr"])
 
 
 # ---- features

@@ -198,14 +198,14 @@ HOSTILE = {
         "parameters that this release does not know: future",
     ),
     "NaN weight": (
-        set_at(*WEIGHT, to=torch.full((64, 8), torch.nan)),
+        set_at(*WEIGHT, to=torch.full((32, 8), torch.nan)),
         "predictor.linear.weight is not finite",
     ),
     "infinite weight": (
-        set_at(*WEIGHT, to=torch.full((64, 8), torch.inf)),
+        set_at(*WEIGHT, to=torch.full((32, 8), torch.inf)),
         "predictor.linear.weight is not finite",
     ),
-    "wrong shape": (set_at(*WEIGHT, to=torch.zeros(8, 64)), "weights do not suit"),
+    "wrong shape": (set_at(*WEIGHT, to=torch.zeros(8, 32)), "weights do not suit"),
     "huge shape": (
         set_at(*PARTS, "predictor", to=("LinearPredictor", 2**30, 2**30, 8)),
         "no usable model",

@@ -28,6 +28,8 @@ from torch import nn
 
 from sklearn_cpc import Checkpoint, CPCTransformer
 from sklearn_cpc._compat import HAS_CALLBACKS
+from sklearn_cpc.nn import KernelEncoder, LogMelEncoder
+from sklearn_cpc.nn.encoders import ENCODERS
 
 DATA = Path(__file__).parent / "data"
 X = np.random.default_rng(0).normal(size=(16, 40, 2)).cumsum(1)
@@ -108,8 +110,9 @@ WAYS = [
 ]
 MODELS = {
     "default": {"latent_size": 128, "context_size": 128},
-    "lstm": {"context": "lstm", "scaling": "sample", "pooling": "mean"},
+    "gru": {"context": "gru", "scaling": "sample", "pooling": "mean"},
     "audio": {"encoder": "audio", "scaling": None, "prediction_steps": 1},
+    "log_mel": {"encoder": "log_mel", "scaling": None, "prediction_steps": 1},
     "untrained": {"max_epochs": 0, "context": "conv", "pooling": ["max", "std"]},
     "early": {"early_stopping": True, "warm_start": True, "features": "both"},
 }
@@ -118,7 +121,7 @@ MODELS = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_way_gives_the_same_estimator(way, name, tmp_path):
-    data = np.repeat(X, 8, axis=1) if name == "audio" else X
+    data = np.repeat(X, 8, axis=1) if name in {"audio", "log_mel"} else X
     fitted = cpc(**MODELS[name]).fit(data)
     other = way(fitted, tmp_path)
     np.testing.assert_array_equal(other.transform(data), fitted.transform(data))
@@ -138,7 +141,9 @@ def test_every_way_gives_the_same_estimator(way, name, tmp_path):
 def test_parameters_keep_their_types(way, tmp_path):
     random_state = np.random.RandomState(3)
     random_state.normal()  # keeps a second normal number for the next call
-    fitted = cpc(lr=np.float64(1e-3), batch_size=np.int64(8), random_state=random_state)
+    options = {"lr": np.float64(1e-3), "batch_size": np.int64(8)}
+    options |= {"pooling": ("max", "std", "ppv"), "random_state": random_state}
+    fitted = cpc(**options)
     other = way(fitted.fit(X), tmp_path)
     assert other.pooling == ("max", "std", "ppv")
     assert (other.lr, other.batch_size, other.scaling) == (1e-3, 8, "channel")
@@ -353,8 +358,12 @@ def test_more_files_of_the_first_format_still_load(name):
     np.testing.assert_allclose(
         fitted.transform(samples), known[f"{name}_features"], **close
     )
+    # The latents of the own module hardly differ: rounding, other on each CPU, decides
+    # which references count as the positive itself.
     np.testing.assert_allclose(
-        fitted.score_samples(samples), known[f"{name}_scores"], **close
+        fitted.score_samples(samples),
+        known[f"{name}_scores"],
+        **{"rtol": 2e-3} if name == "own" else close,
     )
     assert (fitted.crop_length_, fitted.max_epochs_) == (None, 2)
     steps = {"images": (3, 3, 1), "texts": (3, 0, 1), "own": (8, 3, 2)}[name]
@@ -381,10 +390,30 @@ def test_a_checkpoint_of_the_first_format_can_be_resumed(tmp_path):
     assert V1.Interrupt.n_trained == 2  # three epochs are in the file
 
 
+@pytest.mark.parametrize(
+    ("name", "former"), [("kernels", KernelEncoder), ("log_mel", LogMelEncoder)]
+)
+@pytest.mark.parametrize("way", [saved, pickled])
+def test_models_of_the_former_encoders_stay_what_they_are(
+    name, former, way, tmp_path, monkeypatch
+):
+    data = np.repeat(X, 8, axis=1)
+    with monkeypatch.context() as patch:
+        patch.setitem(ENCODERS, name, former)
+        fitted = cpc(encoder=name, prediction_steps=1, warm_start=True).fit(data)
+    other = way(fitted, tmp_path)
+    assert type(other.net_.module_.encoder) is former
+    np.testing.assert_array_equal(other.transform(data), fitted.transform(data))
+    np.testing.assert_array_equal(other.score_samples(data), fitted.score_samples(data))
+    other.fit(data)  # goes on with the model that is there
+    assert type(other.net_.module_.encoder) is former
+    assert other.n_epochs_ == 4
+
+
 def test_other_tools_can_read_a_file(tmp_path):
     cpc().fit(X).save(tmp_path / "model")
     with safetensors.safe_open(tmp_path / "model", "np") as file:
         header = json.loads(file.metadata()["sklearn_cpc"])
         weight = file.get_tensor("fitted.net.weights.predictor.linear.weight")
     assert header["format"] == 2
-    assert weight.shape == (8 * 8, 8)
+    assert weight.shape == (4 * 8, 8)

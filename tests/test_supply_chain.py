@@ -26,11 +26,16 @@ FORBIDDEN_MODULES = {
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_nothing_can_execute_data(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    # torch.jit.is_tracing only asks.
+    harmless = [n.value for n in nodes if getattr(n, "attr", None) == "is_tracing"]
+    for node in nodes:
         match node:
             case ast.Call(func=ast.Name(id=name)):
                 assert name not in FORBIDDEN_CALLS
-            case ast.Attribute(value=ast.Name(id="torch"), attr=name):
+            case ast.Attribute(value=ast.Name(id="torch"), attr=name) if (
+                node not in harmless
+            ):
                 assert name not in {"load", "hub", "jit"}
             case ast.keyword(arg="allow_pickle", value=ast.Constant(value=allowed)):
                 assert not allowed

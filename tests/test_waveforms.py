@@ -45,13 +45,30 @@ def test_a_file_holds_the_model(cpc, tmp_path):
     np.testing.assert_array_equal(loaded.transform(WAVES), cpc.transform(WAVES))
 
 
-def test_names_of_the_spectra_come_first():
+def test_names_of_the_spectra_and_of_the_bank_come_first():
     cpc = fit("log_mel", pooling="mean")
     names = cpc.get_feature_names_out()
     assert [
         sum(n.startswith(f"{part}_") for n in names)
-        for part in ("layer1", "layer2", "latent", "context")
-    ] == [40, 8, 8, 8]
+        for part in ("layer1", "layer2", "layer3", "latent", "context")
+    ] == [40, 24, 8, 8, 8]
+
+
+@pytest.mark.parametrize("size", [1, 160, 333, 5_000])
+def test_streams_give_the_steps_of_the_whole(cpc, size):
+    wave = WAVES[-1][: 30 * size]
+    stream = cpc.stream()
+    steps = [stream.push(wave[i : i + size]) for i in range(0, len(wave), size)]
+    expected = cpc.transform_steps([wave])[0]
+    np.testing.assert_allclose(np.concatenate(steps), expected, atol=1e-4)
+
+
+def test_steps_of_the_paper_are_the_default():
+    for encoder in ("audio", "log_mel"):
+        cpc = CPCTransformer(
+            encoder=encoder, latent_size=4, context_size=4, max_epochs=0
+        ).fit(WAVES)
+        assert (cpc.skip_steps_, cpc.prediction_steps_) == (0, 12)
 
 
 def test_stereo_and_bfloat16():
@@ -59,7 +76,7 @@ def test_stereo_and_bfloat16():
     exact, low = (
         fit("log_mel", stereo, max_epochs=0, precision=p) for p in ("float32", "bf16")
     )
-    assert exact.transform(stereo).shape == (4, 3 * (80 + 3 * 8))
+    assert exact.transform(stereo).shape == (4, 3 * (80 + 24 + 2 * 8) + 5 * 8)
     np.testing.assert_allclose(
         low.transform(stereo), exact.transform(stereo), atol=0.05
     )

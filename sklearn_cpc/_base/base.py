@@ -35,7 +35,7 @@ from ..training.options import Objective, TrainingOptions
 from ..training.parallel import check_processes
 from ..training.runtime import autocast_type, torch_threads
 from ..training.scores import contrastive_accuracy, score_samples
-from .building import kind_of, new_start, resumed_start
+from .building import apply_objective, kind_of, new_start, resumed_start
 from .docstrings import complete
 from .hooks import Hooks
 from .saving import SavingMixin
@@ -68,8 +68,9 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         y : Ignored
             Not used; present for scikit-learn's pipelines.
         groups : array-like of shape (n_samples,), default=None
-            Group of each sample, such as its speaker, for
-            ``negatives="same_group"`` and for the validation split.
+            Group of each sample, such as the person. Negatives come from the group, so
+            that features tell what happens and not who it is; see `negatives`. The
+            validation part holds whole groups.
 
         Returns
         -------
@@ -129,13 +130,13 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         tasks: FitTasks | None = None,
     ) -> Fitted:
         """Train a new model, or a copy of the fitted one."""
-        self._pooling_names()
+        self._statistics()
         objective = Objective.of(self)
         data = TrainingData.of(source, groups, objective, options.batch_size)
         check_processes(options.accelerator, data)
         with torch_threads(self.n_jobs):
             start = resumed_start(self, source) if resume else new_start(self, source)
-            objective.apply(start.net.criterion_, start.architecture)
+            apply_objective(objective, self, start, data)
             inference = self._inference(str(start.net.device))
             augment = self._augmentation()
             return fit(start, data, options, inference, kind_of(self), augment, tasks)

@@ -16,7 +16,9 @@ from ..training.architecture import (
     resume,
 )
 from ..training.fitted import Start
+from ..training.groups import TrainingData
 from ..training.net import make_net
+from ..training.options import Objective
 from ..training.runtime import autocast_type, resolve_device, spawn_seeds
 from .hooks import Hooks
 
@@ -76,6 +78,16 @@ def resumed_start(estimator: Hooks, source: Source) -> Start:
         source.lengths,
     )
     return Start(net, rng, architecture)
+
+
+def apply_objective(
+    objective: Objective, estimator: Hooks, start: Start, data: TrainingData
+) -> None:
+    """Give the objective to the loss, with every "auto" resolved for the data."""
+    objective = objective.resolve(
+        estimator._auto_defaults, start.architecture, data.source.lengths, data.groups
+    )
+    objective.apply(start.net.criterion_, start.architecture)
 
 
 def kind_of(estimator: Hooks) -> Kind:

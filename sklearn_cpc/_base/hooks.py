@@ -15,7 +15,7 @@ from .._data.source import Source
 from ..nn.encoders import Encoder
 from ..nn.features import PooledFeatures, StepFeatures
 from ..nn.model import CPC, Model
-from ..nn.pooling import POOLINGS
+from ..nn.pooling import POOLINGS, Statistics
 from ..training.architecture import Architecture, AutoDefaults, StepWords
 from ..training.batches import Augmentation
 from ..training.net import CPCNet
@@ -120,7 +120,7 @@ class Hooks(SharedParameters, ABC):
 
     def _pooled_features(self) -> PooledFeatures:
         """Return the module that `transform` runs."""
-        return PooledFeatures(self.net_.module_, self.features, self._pooling_names())
+        return PooledFeatures(self.net_.module_, self.features, self._statistics())
 
     def _step_features(self) -> StepFeatures:
         """Return the module that `transform_steps` runs."""
@@ -134,5 +134,7 @@ class Hooks(SharedParameters, ABC):
         """Return words for messages about steps."""
         return StepWords()
 
-    def _pooling_names(self) -> tuple[str, ...]:
-        return names("pooling", self.pooling, POOLINGS)
+    def _statistics(self) -> Statistics:
+        if self.pooling != "auto":
+            names("pooling", self.pooling, POOLINGS)
+        return Statistics.of(self.pooling)

@@ -64,8 +64,9 @@ SHARED: dict[str, Parameter] = {
     "context": Parameter(
         "str or torch.nn.Module",
         [StrOptions(set(CONTEXTS)), Module],
-        """From latents to contexts: "gru", as in the paper; "lstm"; "conv", dilated and
-        causal; "attention", causal, to the last 128 latents. A module must map
+        """From latents to contexts: "gru", as in the paper; "lstm", which is faster on
+        a CPU; "conv", dilated and causal; "attention", causal, to the last 128 latents.
+        A module must map
         (B, T, D) to (B, T, H) and look at the past only. `fit` uses a copy of it.""",
     ),
     "latent_size": Parameter(
@@ -94,11 +95,20 @@ SHARED: dict[str, Parameter] = {
     ),
     "negatives": Parameter(
         "str",
-        [StrOptions(set(NEGATIVES))],
+        [StrOptions({"auto", *NEGATIVES})],
         """Where negatives are drawn from, never the positive itself: "batch", any other
         position of the batch; "other_sequences", other {sample}s; "same_sequence", the
         same {sample}; "same_group", any other position of {sample}s of the same group,
-        as passed to `fit`; "same_group_other_sequences".""",
+        as passed to `fit`; "same_group_other_sequences". What all negatives share with
+        the positive cannot help to tell them apart, and so it is not learned. "auto"
+        is "same_group" if `fit` gets groups, else {auto.negatives_within!r} if most
+        {sample}s give two or more training windows, else "batch".""",
+    ),
+    "n_anchors": Parameter(
+        'int, "auto" or "all"',
+        [StrOptions({"auto", "all"}), AT_LEAST_1],
+        """Positions of each batch to predict from, spread evenly over its {sample}s.
+        "auto" is 16 times `batch_size`; "all" takes all of them, at a higher cost.""",
     ),
     "temperature": Parameter(
         "float",
@@ -113,15 +123,19 @@ SHARED: dict[str, Parameter] = {
     ),
     "pooling": Parameter(
         "str or tuple of str",
-        [StrOptions(set(POOLINGS)), tuple, list],
+        [StrOptions({"auto", *POOLINGS}), tuple, list],
         """How the activations of all steps become one vector: one or several of "mean",
-        "max", "min", "std", "ppv" (the proportion of positive values) and "last".""",
+        "max", "min", "std", "ppv" (the proportion of positive values) and "last".
+        "auto" is "max", "std" and "ppv", and for contexts "mean" and "min", too.""",
     ),
     "max_epochs": Parameter(
         'int or "auto"',
         [StrOptions({"auto"}), AT_LEAST_0],
-        """Passes over the training set. "auto" gives about {auto.updates} updates in at
-        most 100 epochs. 0 gives the untrained model, the control of an experiment.""",
+        """Passes over the training set. "auto" gives about {auto.updates} updates,
+        {auto.updates_within} with negatives from the group or the {sample}, in at most
+        100 epochs; or {auto.epochs} epochs where those have more updates, but at most
+        {auto.most_updates} in more than one epoch. 0 gives the untrained model,
+        the control of an experiment.""",
     ),
     "batch_size": Parameter(
         "int",
@@ -211,6 +225,7 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
     "net_": ("skorch.NeuralNet", "The trained net; ``net_.module_`` is the model."),
     "prediction_steps_": ("int", "Number of {targets} ahead that are predicted."),
     "skip_steps_": ("int", "{Targets} between the context and the first target."),
+    "negatives_": ("str", "Where negatives were drawn from in the last fit."),
     "crop_length_": (
         "int or None",
         """Steps of the longest training window. None is unknown, after loading a file
@@ -245,16 +260,17 @@ class SharedParameters(BaseEstimator):
     def __init__(
         self,
         *,
-        context="gru",
+        context="lstm",
         latent_size=128,
         context_size=128,
         prediction_steps="auto",
         skip_steps="auto",
         n_negatives=128,
-        negatives="batch",
+        negatives="auto",
+        n_anchors="auto",
         temperature=0.1,
         features="all",
-        pooling=("max", "std", "ppv"),
+        pooling="auto",
         max_epochs="auto",
         batch_size=32,
         lr=5e-4,
@@ -278,6 +294,7 @@ class SharedParameters(BaseEstimator):
         self.skip_steps = skip_steps
         self.n_negatives = n_negatives
         self.negatives = negatives
+        self.n_anchors = n_anchors
         self.temperature = temperature
         self.features = features
         self.pooling = pooling

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .masks import latent_lengths, step_mask
 from .model import Model
-from .pooling import POOLINGS
+from .pooling import POOLINGS, Statistics
 from .tracing import is_tracing
 from .window_pooling import Window, WindowPooling
 
@@ -90,13 +90,16 @@ class PooledFeatures(nn.Module):
     ----------
     model : Model
     features : {"context", "latent", "both", "all"}
-    pooling : sequence of str
-        Keys of `POOLINGS`.
+    pooling : str, sequence of str or Statistics
+        "auto", or keys of `POOLINGS`.
     """
 
-    def __init__(self, model: Model, features: str, pooling: Sequence[str]) -> None:
+    def __init__(
+        self, model: Model, features: str, pooling: str | Sequence[str] | Statistics
+    ) -> None:
         super().__init__()
-        self.model, self.features, self.pooling = model, features, pooling
+        self.model, self.features = model, features
+        self.statistics = Statistics.of(pooling)
 
     def named(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Return the pooled features of each layer and statistic, ``(B, D)``."""
@@ -112,7 +115,7 @@ class PooledFeatures(nn.Module):
             if not full:
                 mask = step_mask(latent_lengths(lengths, factor), h.shape[1])[..., None]
             for region, part, valid in self.regions(h.float(), mask):
-                for statistic in self.pooling:
+                for statistic in self.statistics.of_layer(layer):
                     pooled[f"{layer}_{statistic}{region}"] = POOLINGS[statistic](
                         part, valid
                     )
@@ -135,15 +138,19 @@ class PooledGridFeatures(PooledFeatures):
     ----------
     model : Model
     features : {"context", "latent", "both", "all"}
-    pooling : sequence of str
-        Keys of `POOLINGS`.
+    pooling : str, sequence of str or Statistics
+        "auto", or keys of `POOLINGS`.
     n_regions : int
         Regions along each side, of sizes as equal as the grid allows; at most as many
         as there are patches.
     """
 
     def __init__(
-        self, model: Model, features: str, pooling: Sequence[str], n_regions: int
+        self,
+        model: Model,
+        features: str,
+        pooling: str | Sequence[str] | Statistics,
+        n_regions: int,
     ) -> None:
         super().__init__(model, features, pooling)
         self.n_regions = n_regions
@@ -172,6 +179,8 @@ class AlignedSteps:
         Input steps for each step of the layer.
     window : Window or None
         What is pooled up to each latent. None takes the aligned step alone.
+    layer : str
+        The name of the layer.
     remember : bool, default=False
         Whether there is more than one call of `push`.
     """
@@ -181,6 +190,7 @@ class AlignedSteps:
         downsampling: int,
         factor: int,
         window: Window | None,
+        layer: str,
         *,
         remember: bool = False,
     ) -> None:
@@ -189,7 +199,10 @@ class AlignedSteps:
         if window is not None:
             n_steps = -(-window.n_steps // factor)
             self.pool = WindowPooling(
-                window.pooling, n_steps, self.every, remember=remember
+                window.statistics.of_layer(layer),
+                n_steps,
+                self.every,
+                remember=remember,
             )
 
     def push(self, h: Tensor) -> dict[str, Tensor]:
@@ -234,7 +247,7 @@ class StepFeatures(nn.Module):
             name + ending: part
             for name, (h, factor) in named_layers(self.model, x, self.features).items()
             for ending, part in AlignedSteps(
-                self.model.downsampling, factor, self.window
+                self.model.downsampling, factor, self.window, name
             )
             .push(h)
             .items()

@@ -6,6 +6,7 @@ anchors that fits into the cache goes all the way from predictions to gradients 
 the next one starts: three matrix products, and no scores are stored.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -21,24 +22,27 @@ LOWEST = torch.finfo(torch.float32).min
 
 
 class Pairs(NamedTuple):
-    """What each prediction is compared with, in G groups that share candidates.
+    """What each of M predictions is compared with, in G pools of candidates.
 
     Attributes
     ----------
-    positive : Tensor of shape (G, M)
+    positive : Tensor of shape (M,)
         Row of the latents that each prediction should match.
     negative : Tensor of shape (G, N)
-        Rows of the latents that the M predictions of a group share as candidates.
-    column : Tensor of shape (G, M)
+        Rows of the latents that are the candidates of each pool.
+    ends : list of int
+        The pool i serves the predictions from ``ends[i - 1]`` to ``ends[i]``.
+    column : Tensor of shape (M,)
         Candidate that the positive replaces; see `SharedNegatives`.
     mask : Tensor of shape (G, N) or None
         True for the candidates to use.
-    weight : Tensor of shape (G, M), float32
+    weight : Tensor of shape (M,), float32
         Weight of each prediction in the sum.
     """
 
     positive: Tensor
     negative: Tensor
+    ends: list[int]
     column: Tensor
     mask: Tensor | None
     weight: Tensor
@@ -51,8 +55,8 @@ def fused_info_nce(
 
     Parameters
     ----------
-    predictions : Tensor of shape (G, M, D), float32
-        Predicted latents.
+    predictions : Tensor of shape (M, D), float32
+        Predicted latents, those of a pool side by side.
     latents : Tensor of shape (P, D), float32
         All latents, normalised if need be and divided by the temperature.
     pairs : Pairs
@@ -64,7 +68,7 @@ def fused_info_nce(
     -------
     loss : Tensor, scalar
         Differentiable once, in `predictions` and `latents`.
-    correct : Tensor of shape (G, M), dtype bool
+    correct : Tensor of shape (M,), dtype bool
         Whether the score of the positive is above the scores of all other candidates.
     """
     loss: Tensor
@@ -80,25 +84,25 @@ class _FusedInfoNCE(torch.autograd.Function):
     def forward(
         ctx: Any, predictions: Tensor, latents: Tensor, pairs: Pairs, normalize: bool
     ) -> tuple[Tensor, Tensor]:
-        positive, negative, column, mask, weight = pairs
-        n_groups, n_anchors, size = predictions.shape
+        positive, negative, ends, column, mask, weight = pairs
+        n_predictions, size = predictions.shape
         n_candidates = negative.shape[1]
         chunk = CPU_CHUNK if predictions.device.type == "cpu" else GPU_CHUNK
         # With fewer rows, reading all candidates for every chunk would cost more than
         # the products. The scores take as much memory as the candidates then.
         n_rows = max(chunk // (n_candidates + 2 * size), min(size, chunk))
-        n_rows = max(1, min(n_rows, n_anchors))
+        n_rows = max(1, min(n_rows, n_predictions))
         need_grad = any(ctx.needs_input_grad)
         d_predictions = torch.empty_like(predictions if need_grad else predictions[:0])
         d_latents = torch.zeros_like(latents)
-        # For each anchor: its score, the best other score, the highest probability.
-        score, rival, top = predictions.new_empty(3, n_groups, n_anchors)
+        # For each prediction: its score, the best other one, the highest probability.
+        score, rival, top = predictions.new_empty(3, n_predictions)
         buffers = predictions.new_empty(2, n_rows, size)
-        for g in range(n_groups):
+        for g, (begin, end) in enumerate(pairwise([0, *ends])):
             candidates = latents[negative[g]]  # (N, D)
             d_candidates = torch.zeros_like(candidates)
-            for start in range(0, n_anchors, n_rows):
-                rows = (g, slice(start, start + n_rows))
+            for start in range(begin, end, n_rows):
+                rows = slice(start, min(start + n_rows, end))
                 p, w = predictions[rows], weight[rows][:, None]
                 at, col = positive[rows], column[rows][:, None]
                 z, product = buffers[:, : len(p)]

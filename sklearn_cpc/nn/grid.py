@@ -112,8 +112,8 @@ class GridCPC(Model):
     >>> from sklearn_cpc.nn import ConvPatchEncoder, GridCPC, GridEncoder
     >>> encoder = GridEncoder(ConvPatchEncoder(1, 128, 8), 2, latent_size=128)
     >>> model = GridCPC.build(encoder=encoder, prediction_steps=4)
-    >>> for z, c, predictions, lengths in model(torch.randn(2, 6, 6, 1, 8, 8)):
-    ...     print(predictions.shape)
+    >>> for output in model(torch.randn(2, 6, 6, 1, 8, 8)):
+    ...     print(output.predictions.shape)
     torch.Size([12, 6, 4, 128])
     """
 
@@ -213,6 +213,6 @@ class GridCPC(Model):
             latents, contexts = path.z.flatten(0, 1), path.c.flatten(0, 1)
             n_sequences, n_steps = latents.shape[:2]
             n_latents = torch.full((n_sequences,), n_steps)  # images have no padding
-            predictions = path.predictor(contexts)
-            outputs.append(CPCOutput(latents, contexts, predictions, n_latents))
+            output = CPCOutput(latents, contexts, path.predictor, n_latents)
+            outputs.append(output)
         return outputs

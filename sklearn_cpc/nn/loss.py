@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from .fused import Pairs, fused_info_nce
 from .model import CPCOutput
-from .negatives import NEGATIVES, Origin, positive_columns, sample_candidates
+from .negatives import (
+    NEGATIVES,
+    Origin,
+    positive_columns,
+    sample_anchors,
+    sample_candidates,
+)
 from .registry import register
 
 
@@ -20,7 +26,7 @@ class LossOutput(NamedTuple):
     ----------
     loss : Tensor, scalar
         InfoNCE in nats: the mean over all valid pairs of anchor and step, or the share
-        of it that the given predictions have.
+        of it that the given contexts have.
     accuracy : Tensor of shape (K,)
         Fraction of anchors with the highest score for their positive, by step; NaN for
         a step without pairs. Likewise a share.
@@ -70,6 +76,8 @@ class CPCLoss(nn.Module):
         Negatives for each anchor; fewer if the batch has fewer.
     negatives : str, default="batch"
         Where they come from: a key of `sklearn_cpc.nn.negatives.NEGATIVES`.
+    n_anchors : int or None, default=None
+        Positions of a batch to predict from, drawn evenly. None takes all.
     skip_steps : int, default=0
         The first predicted latent is the one ``skip_steps + 1`` after the anchor.
     temperature : float, default=0.1
@@ -94,6 +102,7 @@ class CPCLoss(nn.Module):
         *,
         n_negatives: int | str = 128,
         negatives: str = "batch",
+        n_anchors: int | None = None,
         skip_steps: int = 0,
         temperature: float = 0.1,
         normalize: bool = True,
@@ -102,6 +111,7 @@ class CPCLoss(nn.Module):
         super().__init__()
         self.n_negatives = n_negatives
         self.negatives = negatives
+        self.n_anchors = n_anchors
         self.skip_steps = skip_steps
         self.temperature = temperature
         self.normalize = normalize
@@ -115,15 +125,14 @@ class CPCLoss(nn.Module):
         Parameters
         ----------
         *outputs : CPCOutput
-            What a model returns: an output for each direction. The contexts are not
-            used. The latents may belong to the whole batch, and the predictions to some
-            of its samples. On a GPU, `lengths` should be on the CPU, where the
-            negatives are drawn.
+            What a model returns: an output for each direction. The latents may belong
+            to the whole batch, and the contexts to some of its samples. On a GPU,
+            `lengths` should be on the CPU, where anchors and negatives are drawn.
         origin : Origin, default=None
             Sequence and group of each sample of the whole batch. None takes each sample
             for a sequence and puts all into one group.
         first : int, default=0
-            The sample that the predictions start with.
+            The sample that the contexts start with.
 
         Returns
         -------
@@ -136,79 +145,85 @@ class CPCLoss(nn.Module):
         self, output: CPCOutput, origin: Origin | None, first: int
     ) -> LossOutput:
         """Compare the predictions of one direction."""
-        z, _, predictions, lengths = output
-        _, n_steps, prediction_steps, size = predictions.shape
+        z, c, predictor, lengths = output
+        n_steps, prediction_steps = z.shape[1], predictor.prediction_steps
         if origin is not None:
             # An image has as many sequences as the turned grid has columns.
             n_sequences = len(z) // len(origin.sequences)
             origin = Origin(*(label.repeat_interleave(n_sequences) for label in origin))
             first *= n_sequences
-        positive, valid = positive_positions(
-            lengths, n_steps, prediction_steps, self.skip_steps
-        )
-        position, mask = sample_candidates(
-            lengths.cpu(),
+        lengths = lengths.cpu()
+        anchor = sample_anchors(
+            lengths,
+            n_steps,
+            skip_steps=self.skip_steps,
+            n_anchors=self.n_anchors,
+            generator=self.generator,
+        )  # (A,)
+        index, mask, pool = sample_candidates(
+            lengths,
             n_steps,
             strategy=self.negatives,
             n_negatives=self.n_negatives,
             origin=origin,
             generator=self.generator,
         )
-        index = position.to(z.device, non_blocking=True)  # (G, N)
-        n_groups = len(index)
+        positive, valid = positive_positions(
+            anchor, lengths, n_steps, prediction_steps, self.skip_steps
+        )  # (A, K)
+        pool = pool[anchor // n_steps]  # (A,)
         chance = math.log(index.shape[1])
         if mask is not None:
             # The positive takes the spare column, or is one of the candidates.
             spare = not NEGATIVES[self.negatives].may_hold_positive
             n_candidates = mask.sum(1) + spare  # (G,)
             usable = n_candidates > 1  # a sample may be alone in its group
-            valid = valid & usable.repeat_interleave(len(z) // n_groups)[:, None, None]
+            valid &= usable[pool][:, None]
             chance = float(n_candidates[usable].log().mean()) if usable.any() else 0.0
             mask = mask.to(z.device, non_blocking=True)
-        n_pairs = valid.sum((0, 1))  # (K,)
-        # Negatives and counts cover the whole batch. Below: the given predictions only.
-        here = slice(first, first + len(predictions))
-        positive, valid = positive[here], valid[here]
-        if n_groups > 1:
-            index, mask = index[here], None if mask is None else mask[here]
-
-        n_groups = len(index)
-        weight = (valid / n_pairs.sum().clamp(min=1)).view(n_groups, -1)  # (G, M)
-        positive = positive.reshape(n_groups, -1)  # (G, M)
-        predicted = predictions.float().view(n_groups, -1, size)  # (G, M, D)
-        used = torch.arange(positive.shape[1])
-        if n_groups == 1 and 2 * valid.sum() < valid.numel():  # mostly padding
-            used = valid.flatten().nonzero()[:, 0]  # (M',)
-            positive, weight = positive[:, used], weight[:, used]
-            predicted = predicted[:, used.to(z.device, non_blocking=True)]
-        positive, weight = positive.to(z.device), weight.to(z.device)
+        n_pairs = valid.sum(0)  # (K,)
+        # Negatives and counts cover the whole batch. Below: the given contexts only.
+        start, end = first * n_steps, (first + len(c)) * n_steps
+        here = ((anchor >= start) & (anchor < end)).nonzero()[:, 0]
+        here = here[pool[here].argsort(stable=True)]  # (A',), pool by pool
+        n_of_pool = pool[here].bincount(minlength=len(index)) * prediction_steps
+        positive, valid = positive[here].flatten(), valid[here].flatten()  # (M,)
+        weight = (valid / n_pairs.sum().clamp(min=1)).to(z.device)
+        pool = pool[here].repeat_interleave(prediction_steps).to(z.device)  # (M,)
+        positive, index = positive.to(z.device), index.to(z.device, non_blocking=True)
+        chosen = c.flatten(0, 1)[(anchor[here] - start).to(z.device)]  # (A', H)
+        predicted = predictor(chosen).flatten(0, 1)  # (M, D)
         with torch.autocast(z.device.type, enabled=False):
             latents = z.float().flatten(0, 1)  # (B T', D)
             scale = torch.tensor(1 / self.temperature)
             if self.normalize:  # both in one pass
                 scale = scale / latents.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-            column = positive_columns(positive, index, len(latents))
+            column = positive_columns(positive, pool, index, len(latents))
+            ends = n_of_pool.cumsum(0).tolist()
             loss, correct = fused_info_nce(
-                predicted,
+                predicted.float(),
                 latents * scale,
-                Pairs(positive, index, column, mask, weight),
+                Pairs(positive, index, ends, column, mask, weight),
                 self.normalize,
             )
-        # Pair i of a group belongs to the step ahead i modulo K.
-        right = correct & (weight > 0)  # (G, M')
-        step = (used % prediction_steps).to(z.device).expand_as(right)
-        n_right = torch.bincount(step[right], minlength=prediction_steps)  # (K,)
+        right = (correct & (weight > 0)).view(-1, prediction_steps)
         n_pairs = n_pairs.to(z.device)
-        return LossOutput(loss, n_right / n_pairs, n_pairs, chance)
+        return LossOutput(loss, right.sum(0) / n_pairs, n_pairs, chance)
 
 
 def positive_positions(
-    lengths: Tensor, n_steps: int, prediction_steps: int, skip_steps: int
+    anchor: Tensor,
+    lengths: Tensor,
+    n_steps: int,
+    prediction_steps: int,
+    skip_steps: int,
 ) -> tuple[Tensor, Tensor]:
     """Return where the positives are, and which of them exist.
 
     Parameters
     ----------
+    anchor : Tensor of shape (A,)
+        Rows of the latents flattened to ``(B T', D)``.
     lengths : Tensor of shape (B,)
         Number of valid latents of each sample.
     n_steps : int
@@ -220,15 +235,12 @@ def positive_positions(
 
     Returns
     -------
-    position : Tensor of shape (B, T', K)
-        Index of the positive in the latents flattened to ``(B T', D)``.
-    valid : Tensor of shape (B, T', K)
+    position : Tensor of shape (A, K)
+        Row of each positive.
+    valid : Tensor of shape (A, K)
         False where the sequence has ended; the position there is arbitrary.
     """
-    step = (
-        torch.arange(n_steps)[:, None] + torch.arange(prediction_steps) + 1 + skip_steps
-    )
-    start = torch.arange(len(lengths))[:, None, None] * n_steps
-    position = start + step.clamp(max=n_steps - 1)  # (B, T', K)
-    valid = step < lengths.cpu()[:, None, None]  # (B, T', K)
-    return position, valid
+    ahead = torch.arange(prediction_steps) + 1 + skip_steps
+    step = anchor[:, None] % n_steps + ahead  # (A, K)
+    sample = anchor[:, None] // n_steps
+    return sample * n_steps + step.clamp(max=n_steps - 1), step < lengths[sample]

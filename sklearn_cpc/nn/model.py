@@ -24,16 +24,22 @@ class CPCOutput(NamedTuple):
         Latents.
     c : Tensor of shape (B, T', H)
         Contexts.
-    predictions : Tensor of shape (B, T', K, D)
-        Predicted latents.
+    predictor : Predictor
+        Predicts the latents from the contexts. The loss applies it to the anchors.
     lengths : Tensor of shape (B,)
         Valid latents of each sequence.
     """
 
     z: Tensor
     c: Tensor
-    predictions: Tensor
+    predictor: Predictor
     lengths: Tensor
+
+    @property
+    def predictions(self) -> Tensor:
+        """Predicted latents of all positions, of shape (B, T', K, D)."""
+        predictions: Tensor = self.predictor(self.c)
+        return predictions
 
 
 class Path(NamedTuple):
@@ -289,6 +295,5 @@ class CPC(Model):
             lengths = torch.full((len(x),), x.shape[1])
         z = self.encoder(x)  # (B, T', D)
         c = self.context(z)  # (B, T', H)
-        predictions = self.predictor(c)  # (B, T', K, D)
         n_latents = latent_lengths(lengths, self.downsampling)
-        return [CPCOutput(z, c, predictions, n_latents)]
+        return [CPCOutput(z, c, self.predictor, n_latents)]

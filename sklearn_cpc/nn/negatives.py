@@ -1,8 +1,9 @@
 """Negatives: the latents of a batch that each prediction is compared with.
 
-A strategy says which positions may serve as negatives for each sample. The draw itself
-is the same for all strategies. Positions index the latents of a batch flattened to
-``(B * T', D)``, so that only the candidates are gathered.
+A strategy says which positions may serve as negatives for each sample. Samples with the
+same positions share a pool. The draw itself is the same for all strategies. Positions
+index the latents of a batch flattened to ``(B * T', D)``, so that only the candidates
+are gathered.
 
 To add one: write a class and name it in `NEGATIVES`.
 """
@@ -54,17 +55,38 @@ class Negatives(ABC):
     may_hold_positive : bool
         Whether a pool holds positions of the sample's own sequence, the positives among
         them.
+    gathers : str or None
+        The field of `Origin` by which batches should gather their samples, so that
+        pools are large. None mixes all samples.
     """
 
     needs_groups = False
     may_hold_positive = True
+    gathers: str | None = None
 
-    @abstractmethod
-    def pool(self, row: Tensor, origin: Origin) -> Tensor:
-        """Return the pool of each sample.
+    def label(self, origin: Origin) -> Tensor:
+        """Return the label of each sample. Samples with equal labels share a pool.
 
         Parameters
         ----------
+        origin : Origin
+            Sequence and group of each sample.
+
+        Returns
+        -------
+        Tensor of shape (B,)
+            By default, the number of the sequence.
+        """
+        return origin.sequences
+
+    @abstractmethod
+    def pool(self, samples: Tensor, row: Tensor, origin: Origin) -> Tensor:
+        """Return the pools of some samples.
+
+        Parameters
+        ----------
+        samples : Tensor of shape (G,)
+            One sample for each label.
         row : Tensor of shape (P,)
             The sample that each valid position belongs to.
         origin : Origin
@@ -72,16 +94,19 @@ class Negatives(ABC):
 
         Returns
         -------
-        Tensor of shape (B, P) or (1, P), dtype bool
-            True where a position belongs to the pool of a sample, or of all samples.
+        Tensor of shape (G, P), dtype bool
+            True where a position belongs to the pool.
         """
 
 
 class AnyPosition(Negatives):
     """Any other position of the batch."""
 
-    def pool(self, row: Tensor, origin: Origin) -> Tensor:
-        return torch.ones(1, len(row), dtype=torch.bool)
+    def label(self, origin: Origin) -> Tensor:
+        return torch.zeros_like(origin.sequences)
+
+    def pool(self, samples: Tensor, row: Tensor, origin: Origin) -> Tensor:
+        return torch.ones(len(samples), len(row), dtype=torch.bool)
 
 
 class OtherSequences(Negatives):
@@ -89,24 +114,30 @@ class OtherSequences(Negatives):
 
     may_hold_positive = False
 
-    def pool(self, row: Tensor, origin: Origin) -> Tensor:
-        return ~_same(origin.sequences, row)
+    def pool(self, samples: Tensor, row: Tensor, origin: Origin) -> Tensor:
+        return ~_same(origin.sequences, samples, row)
 
 
 class SameSequence(Negatives):
     """Other positions of the same sequence."""
 
-    def pool(self, row: Tensor, origin: Origin) -> Tensor:
-        return _same(origin.sequences, row)
+    gathers = "sequences"
+
+    def pool(self, samples: Tensor, row: Tensor, origin: Origin) -> Tensor:
+        return _same(origin.sequences, samples, row)
 
 
 class SameGroup(Negatives):
     """Other positions of sequences of the same group."""
 
     needs_groups = True
+    gathers = "groups"
 
-    def pool(self, row: Tensor, origin: Origin) -> Tensor:
-        return _same(origin.groups, row)
+    def label(self, origin: Origin) -> Tensor:
+        return origin.groups
+
+    def pool(self, samples: Tensor, row: Tensor, origin: Origin) -> Tensor:
+        return _same(origin.groups, samples, row)
 
 
 class SameGroupOtherSequences(Negatives):
@@ -114,14 +145,16 @@ class SameGroupOtherSequences(Negatives):
 
     needs_groups = True
     may_hold_positive = False
+    gathers = "groups"
 
-    def pool(self, row: Tensor, origin: Origin) -> Tensor:
-        return _same(origin.groups, row) & ~_same(origin.sequences, row)
+    def pool(self, samples: Tensor, row: Tensor, origin: Origin) -> Tensor:
+        same_group = _same(origin.groups, samples, row)
+        return same_group & ~_same(origin.sequences, samples, row)
 
 
-def _same(label: Tensor, row: Tensor) -> Tensor:
-    """Return where a position has the label of a sample, (B, P)."""
-    return label[row] == label[:, None]
+def _same(label: Tensor, samples: Tensor, row: Tensor) -> Tensor:
+    """Return where a position has the label of a sample, (G, P)."""
+    return label[row] == label[samples][:, None]
 
 
 NEGATIVES: dict[str, Negatives] = {
@@ -134,7 +167,7 @@ NEGATIVES: dict[str, Negatives] = {
 
 
 class Candidates(NamedTuple):
-    """Positions drawn for G groups of anchors: one for the batch or one a sample.
+    """Positions drawn from G pools.
 
     Attributes
     ----------
@@ -144,10 +177,62 @@ class Candidates(NamedTuple):
         True where the position is in the pool; None if all are. The last column
         may be spare: it takes the score of a positive that was not drawn, so
         that every anchor has the same number of negatives.
+    pool : Tensor of shape (B,)
+        The pool of each sample.
     """
 
     position: Tensor
     mask: Tensor | None
+    pool: Tensor
+
+
+def first_of_each(label: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first row of each distinct label, and the label's number by row."""
+    distinct, number = label.unique(return_inverse=True)
+    rows = torch.arange(len(label)).flip(0)
+    first = rows.new_empty(len(distinct)).scatter(0, number.flip(0), rows)
+    return first, number
+
+
+def sample_anchors(
+    lengths: Tensor,
+    n_steps: int,
+    *,
+    skip_steps: int = 0,
+    n_anchors: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draw the anchors of one batch: positions with something to predict.
+
+    They are evenly spaced, with a random start, over the positions of all samples side
+    by side. So each position has the same probability, and a sample gets its share of
+    the anchors.
+
+    Parameters
+    ----------
+    lengths : Tensor of shape (B,)
+        Number of latents of each sample, on the CPU.
+    n_steps : int
+        Number of latents of a padded sample, T'.
+    skip_steps : int, default=0
+        Latents between an anchor and its first positive.
+    n_anchors : int, default=None
+        Anchors to draw; fewer if the batch has fewer. None takes all.
+    generator : torch.Generator, default=None
+        Source of randomness, on the CPU. None uses torch's global one.
+
+    Returns
+    -------
+    Tensor of shape (A,)
+        Rows of the flattened latents, in ascending order.
+    """
+    has_target = torch.arange(n_steps) + 1 + skip_steps < lengths[:, None]  # (B, T')
+    position = has_target.flatten().nonzero()[:, 0]
+    if n_anchors is None or len(position) <= n_anchors:
+        return position
+    start = torch.rand((), generator=generator, dtype=torch.float64)
+    chosen = (torch.arange(n_anchors) + start) * (len(position) / n_anchors)
+    return position[chosen.long()]
 
 
 def sample_candidates(
@@ -189,7 +274,8 @@ def sample_candidates(
     position = valid.flatten().nonzero()[:, 0]  # (P,)
     negatives = NEGATIVES[strategy]
     origin = origin or Origin.separate(len(lengths))
-    pool = negatives.pool(position // n_steps, origin)  # (G, P)
+    samples, pool_of = first_of_each(negatives.label(origin))  # (G,), (B,)
+    pool = negatives.pool(samples, position // n_steps, origin)  # (G, P)
     pool_size = pool.sum(1)
     n_drawn = int(pool_size.max())
     if n_negatives != "all":
@@ -204,27 +290,31 @@ def sample_candidates(
     if not negatives.may_hold_positive:
         index = torch.nn.functional.pad(index, (0, 1))
         mask = torch.nn.functional.pad(mask, (0, 1))
-    return Candidates(index, None if mask.all() else mask)
+    return Candidates(index, None if mask.all() else mask, pool_of)
 
 
-def positive_columns(positives: Tensor, index: Tensor, n_positions: int) -> Tensor:
-    """Return the column that holds the positive of each anchor, or the last one.
+def positive_columns(
+    positives: Tensor, pool: Tensor, index: Tensor, n_positions: int
+) -> Tensor:
+    """Return the column that holds the positive of each prediction, or the last one.
 
     Parameters
     ----------
-    positives : Tensor of shape (G, M)
-        Flattened position of each anchor's positive.
+    positives : Tensor of shape (M,)
+        Flattened position of each prediction's positive.
+    pool : Tensor of shape (M,)
+        The pool of each prediction.
     index : Tensor of shape (G, N)
-        Flattened positions of the candidates.
+        Flattened positions of the candidates of each pool.
     n_positions : int
         Number of flattened positions, padding included.
 
     Returns
     -------
-    Tensor of shape (G, M)
+    Tensor of shape (M,)
     """
-    n_groups, n_candidates = index.shape
-    column = torch.arange(n_candidates, device=index.device).expand(n_groups, -1)
+    n_pools, n_candidates = index.shape
+    column = torch.arange(n_candidates, device=index.device).expand(n_pools, -1)
     # Every position that was not drawn points to the last column.
-    column_of = index.new_full((n_groups, n_positions), n_candidates - 1)
-    return column_of.scatter(1, index, column).gather(1, positives)
+    column_of = index.new_full((n_pools, n_positions), n_candidates - 1)
+    return column_of.scatter(1, index, column)[pool, positives]

@@ -5,6 +5,7 @@ To add one: write a class and name it in `POOLINGS`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -159,6 +160,48 @@ POOLINGS: dict[str, Pooling] = {
     "ppv": PPV(),
     "last": Last(),
 }
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Which statistics of a layer become features.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        Keys of `POOLINGS`, for the layers of the encoder.
+    context : tuple of str
+        Likewise for the contexts.
+    """
+
+    layers: tuple[str, ...]
+    context: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pooling: "str | Sequence[str] | Statistics") -> "Statistics":
+        """Return the statistics that a parameter `pooling` asks for.
+
+        Parameters
+        ----------
+        pooling : str, sequence of str or Statistics
+            "auto", or names for all layers.
+
+        Returns
+        -------
+        Statistics
+        """
+        if isinstance(pooling, Statistics):
+            return pooling
+        if pooling == "auto":
+            # A classifier should not see the contexts, which are learned, drown in the
+            # more numerous layers below them.
+            return cls(("max", "std", "ppv"), ("max", "std", "ppv", "mean", "min"))
+        names = (pooling,) if isinstance(pooling, str) else tuple(pooling)
+        return cls(names, names)
+
+    def of_layer(self, name: str) -> tuple[str, ...]:
+        """Return the statistics of a layer by its name, such as "layer1"."""
+        return self.context if name == "context" else self.layers
 
 
 class RunningPooling:

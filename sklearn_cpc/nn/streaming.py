@@ -152,11 +152,11 @@ class FeatureStream(LayerStream):
         chosen: list[Tensor] = []
         for name, (h, factor) in self.push(x).items():
             if h.shape[1]:
-                aligned = self._aligned.setdefault(
-                    name,
-                    AlignedSteps(downsampling, factor, self.window, remember=True),
-                )
-                chosen += aligned.push(h).values()
+                if name not in self._aligned:
+                    self._aligned[name] = AlignedSteps(
+                        downsampling, factor, self.window, name, remember=True
+                    )
+                chosen += self._aligned[name].push(h).values()
         if -(-n_before // downsampling) == -(-self.n_steps // downsampling):
             return x.new_zeros(len(x), 0, self.n_features)
         return torch.cat(chosen, dim=-1)
@@ -176,10 +176,11 @@ def pooled_pieces(extract: PooledFeatures, pieces: Pieces) -> Tensor:
         for name, (h, factor) in stream.push(x).items():
             n_valid = latent_lengths(start + lengths, factor) - -(-start // factor)
             if h.shape[1]:
-                pool = pools.setdefault(name, RunningPooling(extract.pooling))
-                pool.push(h.float(), step_mask(n_valid, h.shape[1])[..., None])
+                if name not in pools:
+                    pools[name] = RunningPooling(extract.statistics.of_layer(name))
+                pools[name].push(h.float(), step_mask(n_valid, h.shape[1])[..., None])
     return torch.cat(
-        [pool.value(name) for pool in pools.values() for name in extract.pooling], 1
+        [pool.value(name) for pool in pools.values() for name in pool.names], 1
     )
 
 

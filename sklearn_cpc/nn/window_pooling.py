@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .pooling import POOLINGS, Pooled
+from .pooling import POOLINGS, Pooled, Statistics
 
 
 class Window(NamedTuple):
@@ -24,12 +24,11 @@ class Window(NamedTuple):
     ----------
     n_steps : int
         Input steps, the present one included.
-    pooling : tuple of str
-        Keys of `POOLINGS`.
+    statistics : Statistics
     """
 
     n_steps: int
-    pooling: tuple[str, ...]
+    statistics: Statistics
 
 
 class WindowPooling:

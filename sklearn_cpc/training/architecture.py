@@ -10,6 +10,8 @@ from ..nn.model import Model
 
 # Latents of a training window with crop_length="auto", where the encoder declares none.
 CROP_LATENTS = 128
+# What max_epochs="auto" gives at most.
+MAX_EPOCHS = 100
 
 Auto: TypeAlias = Literal["auto"]
 
@@ -20,17 +22,41 @@ class AutoDefaults(NamedTuple):
     Attributes
     ----------
     updates : int
-        Updates of a fit. Small sets need a number of updates, not of epochs.
+        Least number of updates of a fit. Small sets need a number of updates, not of
+        epochs.
+    updates_within : int
+        The same with negatives from the group or the recording, with which more
+        updates go on to help.
+    epochs : int
+        Epochs of a fit of a larger set.
+    most_updates : int
+        Updates after which no other epoch begins.
     prediction_steps : int
         Latents to predict.
     skip_steps : int
         Latents to skip, because the nearest ones share most of their input with the
         context. An encoder may declare another number.
+    negatives_within : str
+        Where negatives come from if most samples give several training windows. From
+        other samples, the model would learn to tell the samples apart.
     """
 
-    updates: int = 200
-    prediction_steps: int = 8
+    updates: int = 100
+    updates_within: int = 400
+    epochs: int = 2
+    most_updates: int = 1_000
+    prediction_steps: int = 4
     skip_steps: int = 3
+    negatives_within: str = "same_sequence"
+
+    def max_epochs(self, n_batches: int, within: bool = False) -> int:
+        """Return the epochs of a fit that has so many batches an epoch.
+
+        `within` says whether negatives come from the group or the recording.
+        """
+        least = self.updates_within if within else self.updates
+        n_updates = min(max(least, self.epochs * n_batches), self.most_updates)
+        return min(-(-n_updates // n_batches), MAX_EPOCHS)
 
 
 class StepWords(NamedTuple):
@@ -186,7 +212,8 @@ def resolve(
         skip_steps = int(parameters.skip_steps)
     if parameters.prediction_steps == "auto":
         n_possible = n_latents - 1 - skip_steps
-        prediction_steps = min(kind.auto.prediction_steps, n_possible)
+        wanted = encoder.prediction_steps or kind.auto.prediction_steps
+        prediction_steps = min(wanted, n_possible)
     else:
         prediction_steps = int(parameters.prediction_steps)
     architecture = Architecture(

@@ -13,6 +13,9 @@ from .groups import TrainingData
 
 # A larger factor mixes more lengths in a batch and adds more padding.
 MIXING = 1.5
+# Labels of a batch that gathers its windows: enough negatives for each of them, and
+# still something to compare.
+LABELS = 2
 
 # (x, rng) -> x of the same shape: random variation of a training batch.
 Augmentation: TypeAlias = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -62,13 +65,17 @@ class RandomCrops:
     batches is random. Windows too short to predict anything in are spread over all
     batches.
 
+    Strategies for negatives may ask for batches that gather the windows of a sequence
+    or of a group. Then the windows of each label come in runs of half a batch, and the
+    order of the runs is random.
+
     Several processes that train together share each batch. Each of them knows the
     whole order and reads its own windows only.
 
     Parameters
     ----------
     data : TrainingData
-        Sequences and groups.
+        Sequences, groups, and what the windows of a batch should share.
     batch_size : int
         Largest number of windows in a batch.
     crop_length : int
@@ -107,6 +114,9 @@ class RandomCrops:
         first = np.repeat(n_windows.cumsum() - n_windows, n_windows)
         self.place = np.arange(len(self.rows)) - first  # within its sequence
         self.n_batches = -(-len(self.rows) // batch_size)
+        self.run_length = -(-batch_size // LABELS)
+        labels = {None: None, "sequences": self.rows, "groups": self.groups[self.rows]}
+        self.labels = labels[data.gather]
 
     def __len__(self) -> int:
         return self.n_batches
@@ -136,18 +146,44 @@ class RandomCrops:
         """Return the windows of each batch of an epoch."""
         order = self.rng.permutation(len(self.rows))
         n_steps = np.minimum(self.source.lengths[self.rows], self.crop_length)
-        if self.n_batches == 1 or n_steps.max() <= 2 * n_steps.mean():
-            return np.array_split(order, self.n_batches)
+        if self.n_batches == 1:
+            return [order]
+        if n_steps.max() <= 2 * n_steps.mean():
+            return np.array_split(self._in_runs(order), self.n_batches)
         short = n_steps < self.predictable
         if not short.all():  # a batch of short windows alone would teach nothing
             n_steps[short] = self.rng.choice(n_steps[~short], short.sum())
-        rough = n_steps[order] * self.rng.uniform(1, MIXING, len(order))
-        order = order[np.argsort(rough)]
+        rough = n_steps * self.rng.uniform(1, MIXING, len(n_steps))
+        order = self._in_runs(np.argsort(rough), rough)
         # The batches have the sizes that `sizes` announces, in this order.
         turns = self.rng.permutation(self.n_batches)
         ends = np.cumsum(np.take(self.sizes, turns))
         batches = np.split(order, ends[:-1])
         return [batches[i] for i in np.argsort(turns)]
+
+    def _in_runs(
+        self, order: np.ndarray, rough: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Put windows of the same label side by side, in runs of about equal sizes.
+
+        The runs are in a random order, or in the order of the mean of `rough`.
+        """
+        if self.labels is None:
+            return order
+        order = order[np.argsort(self.labels[order], kind="stable")]
+        number, n_windows = np.unique(
+            self.labels[order], return_inverse=True, return_counts=True
+        )[1:]
+        place = np.arange(len(order)) - (n_windows.cumsum() - n_windows)[number]
+        n_runs = -(-n_windows // self.run_length)
+        run = (n_runs.cumsum() - n_runs)[number] + (
+            place * n_runs[number] // n_windows[number]
+        )
+        if rough is None:
+            rank = self.rng.permutation(n_runs.sum())
+        else:
+            rank = np.bincount(run, rough[order]) / np.bincount(run)
+        return order[np.argsort(rank[run], kind="stable")]
 
     def _own_rng(self) -> np.random.Generator:
         """Return a generator for the windows of this process."""

@@ -187,10 +187,13 @@ def _fingerprint(
 ) -> dict[str, str]:
     """Return digests of everything that determines the result of a fit."""
     (group,) = net.optimizer_.param_groups
+    loss = _options(net.criterion_)
+    if loss["n_anchors"] is None:
+        del loss["n_anchors"]  # checkpoints of the first format have all anchors
     parameters = [
         (net.lr, group["weight_decay"], net.max_epochs, net.autocast),
         (len(batches), batches.crop_length),
-        _options(net.criterion_),
+        loss,
         *(
             (name, _options(callback))
             for name, callback in net.callbacks_

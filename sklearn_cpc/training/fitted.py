@@ -64,6 +64,7 @@ def net_attributes(net: CPCNet, architecture: Architecture) -> dict[str, Any]:
         "_architecture": architecture,
         "prediction_steps_": architecture.prediction_steps,
         "skip_steps_": architecture.skip_steps,
+        "negatives_": net.criterion_.negatives,
         "downsampling_": architecture.downsampling,
         "receptive_field_": architecture.receptive_field,
         "device_": str(net.device),

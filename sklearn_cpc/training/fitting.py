@@ -1,10 +1,12 @@
 """The order of a fit: batches, callbacks, training, and what it leaves behind."""
 
+from dataclasses import replace
 from typing import Any
 
 from skorch.callbacks import EarlyStopping
 from skorch.utils import noop
 
+from ..nn.negatives import NEGATIVES
 from .accelerator import SingleProcess, ranks_of
 from .architecture import Kind, longest_window
 from .batches import Augmentation, RandomCrops
@@ -18,9 +20,6 @@ from .options import TrainingOptions
 from .parallel import callbacks_of_rank, check_shares, synchronise
 from .scores import reference_latents
 from .validation import Validation
-
-# What max_epochs="auto" gives at most.
-MAX_EPOCHS = 100
 
 
 def fit(
@@ -56,6 +55,7 @@ def fit(
     ranks = ranks_of(options.accelerator)
     synchronise(ranks, net, rng)
     train, held_out = hold_out(data, options, rng)
+    train = replace(train, gather=NEGATIVES[net.criterion_.negatives].gathers)
     batches = RandomCrops(
         train,
         batch_size=options.batch_size,
@@ -70,7 +70,7 @@ def fit(
     accelerator = options.accelerator or SingleProcess()
     check_shares(ranks, accelerator.gradient_accumulation_steps, batches)
     if options.max_epochs == "auto":
-        max_epochs = min(-(-kind.auto.updates // len(batches)), MAX_EPOCHS)
+        max_epochs = kind.auto.max_epochs(len(batches), train.gather is not None)
     else:
         max_epochs = int(options.max_epochs)
 

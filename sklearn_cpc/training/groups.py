@@ -22,10 +22,13 @@ class TrainingData:
         The samples.
     groups : ndarray of shape (n,) or None, default=None
         Integer group of each sample. None puts all into one group.
+    gather : {"sequences", "groups"} or None, default=None
+        What the windows of a batch should share. None mixes all windows.
     """
 
     source: Source
     groups: np.ndarray | None = None
+    gather: str | None = None
 
     @classmethod
     def of(
@@ -51,7 +54,9 @@ class TrainingData:
             If `groups` have another length, are missing, or leave no negatives.
         """
         n_samples = len(source)
-        negatives = NEGATIVES[objective.negatives]
+        # "auto" needs no groups, and its strategies hold the positive.
+        auto = objective.negatives == "auto"
+        negatives = NEGATIVES["batch" if auto else objective.negatives]
         if groups is not None:
             groups = column_or_1d(groups)
             if len(groups) != n_samples:
@@ -77,7 +82,7 @@ class TrainingData:
     def take(self, rows: np.ndarray) -> "TrainingData":
         """Return some of the samples."""
         groups = None if self.groups is None else self.groups[rows]
-        return TrainingData(self.source.take(rows), groups)
+        return TrainingData(self.source.take(rows), groups, self.gather)
 
 
 def hold_out(

@@ -7,7 +7,6 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
 from skorch.history import History
-from torch import Tensor
 
 from ..nn.distributed import Ranks
 from ..nn.loss import CPCLoss, LossOutput
@@ -120,16 +119,19 @@ class CPCNet(NeuralNet):
 
     def infer(self, x: Batch, **fit_params: Any) -> list[CPCOutput]:
         """Run the model; lengths stay on the CPU, where negatives are drawn."""
-        device = torch.device(self.device)
-        # Without a precision of its own, the accelerator's context holds.
-        precision: AbstractContextManager[Any] = nullcontext()
-        if self.autocast is not None:
-            precision = torch.autocast(device.type, self.autocast)
-        with precision:
-            outputs: list[CPCOutput] = self.module_(
-                x.x.to(device, non_blocking=True), x.lengths
-            )
+        outputs: list[CPCOutput] = self.module_(
+            x.x.to(self.device, non_blocking=True), x.lengths
+        )
         return outputs
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Return the context of the forward pass and of the loss.
+
+        Without a precision of its own, the accelerator's context holds.
+        """
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(torch.device(self.device).type, self.autocast)
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute loss and gradients of a batch, part by part, in all processes."""
@@ -138,9 +140,9 @@ class CPCNet(NeuralNet):
         n_parts = accelerator.gradient_accumulation_steps
         totals = torch.zeros(2)  # loss and accuracy
         for part in batch.split(n_parts):
-            with accelerator.autocast():
+            with accelerator.autocast(), self._precision():
                 y_pred = self.infer(part, **fit_params)
-            output = self._compare(y_pred, part.origin)
+                output = self._compare(y_pred, part.origin)
             accelerator.backward(output.loss)  # divides by n_parts
             weights = output.n_pairs / output.n_pairs.sum().clamp(min=1)
             accuracy = (output.accuracy.nan_to_num() * weights).sum()
@@ -172,17 +174,17 @@ class CPCNet(NeuralNet):
         """Compare the predictions of this process with the latents of all."""
         sequences, first = self.ranks.all_gather(origin.sequences)
         groups, _ = self.ranks.all_gather(origin.groups)
-        gathered = [output._replace(**self._gather(output)) for output in outputs]
+        gathered = [self._gather(output) for output in outputs]
         result: LossOutput = self.criterion_(
             *gathered, origin=Origin(sequences, groups), first=first
         )
         return result
 
-    def _gather(self, output: CPCOutput) -> dict[str, Tensor]:
-        """Return the latents and the lengths of all processes."""
+    def _gather(self, output: CPCOutput) -> CPCOutput:
+        """Return an output with the latents and the lengths of all processes."""
         z, _ = self.ranks.all_gather(output.z.float())
         lengths, _ = self.ranks.all_gather(output.lengths)
-        return {"z": z, "lengths": lengths}
+        return output._replace(z=z, lengths=lengths)
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any

@@ -66,6 +66,9 @@ def resumable(path):
     of its start, and other processors round in another way.
     """
     options = {"early_stopping": True, "validation_fraction": 0.25, "batch_size": 4}
+    # The defaults when the checkpoint was made.
+    options |= {"context": "gru", "lr": 5e-4, "prediction_steps": 8, "n_anchors": "all"}
+    options |= {"pooling": ("max", "std", "ppv")}
     return CPCTransformer(
         encoder=Own(),
         scaling=None,

@@ -4,6 +4,8 @@ import torch
 from sklearn_cpc.nn import CPC
 from sklearn_cpc.nn.features import FEATURES, PooledFeatures, StepFeatures, named_layers
 from sklearn_cpc.nn.initialization import initialize
+from sklearn_cpc.nn.pooling import POOLINGS
+from sklearn_cpc.nn.streaming import pooled_pieces
 
 
 @pytest.fixture
@@ -49,6 +51,38 @@ def test_pooled_features_are_named_in_their_order(model, x):
     named = extract.named(x, lengths)
     assert list(named) == ["latent_max", "latent_last", "context_max", "context_last"]
     assert torch.equal(extract(x, lengths), torch.cat(list(named.values()), 1))
+
+
+def test_auto_takes_more_statistics_of_the_contexts(model, x):
+    extract = PooledFeatures(model, "all", "auto")
+    lengths = torch.tensor([50, 20])
+    named = extract.named(x, lengths)
+    assert list(named) == [
+        f"{layer}_{statistic}"
+        for layer in ("layer1", "latent")
+        for statistic in ("max", "std", "ppv")
+    ] + [f"context_{statistic}" for statistic in ("max", "std", "ppv", "mean", "min")]
+    explicit = PooledFeatures(model, "all", ("max", "std", "ppv", "mean", "min"))
+    for name, values in named.items():
+        assert torch.equal(values, explicit.named(x, lengths)[name])
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 50])
+@torch.no_grad()
+def test_pieces_have_the_features_of_the_whole(model, x, size):
+    """Also with statistics that differ from layer to layer."""
+    lengths = torch.tensor([50, 20])
+    for pooling in ("auto", tuple(POOLINGS)):
+        extract = PooledFeatures(model, "all", pooling)
+        starts = torch.arange(0, 50, size)
+        pieces = [
+            (part, (lengths - start).clamp(0, part.shape[1]))
+            for start, part in zip(starts, x.split(size, 1), strict=True)
+        ]
+        whole = extract(x, lengths)
+        torch.testing.assert_close(
+            pooled_pieces(extract, pieces), whole, rtol=0, atol=1e-5
+        )
 
 
 def test_hidden_layers_are_masked_at_their_own_resolution(model, x):

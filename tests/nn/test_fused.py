@@ -19,23 +19,26 @@ def test_value_gradient_and_hits_equal_autograd(
     def randn(*shape):
         return torch.randn(*shape, generator=generator)
 
-    n_anchors, n_candidates, n_latents, size = 7, 5, 12, 4
-    predictions = randn(n_groups, n_anchors, size).requires_grad_()
+    # Pools of different sizes, one without predictions.
+    ends = [7] if n_groups == 1 else [7, 7, 16]
+    n_candidates, n_latents, size = 5, 12, 4
+    predictions = randn(ends[-1], size).requires_grad_()
     latents = randn(n_latents, size).requires_grad_()
-    weight = randn(n_groups, n_anchors).abs()
-    positive = torch.randint(n_latents, (n_groups, n_anchors), generator=generator)
+    weight = randn(ends[-1]).abs()
+    positive = torch.randint(n_latents, (ends[-1],), generator=generator)
     negative = torch.stack(
         [
             torch.randperm(n_latents, generator=generator)[:n_candidates]
             for _ in range(n_groups)
         ]
     )
-    column = positive_columns(positive, negative, n_latents)
+    pool = torch.repeat_interleave(torch.diff(torch.tensor([0, *ends])))
+    column = positive_columns(positive, pool, negative, n_latents)
     mask = torch.rand(n_groups, n_candidates, generator=generator) < 0.6
     if not masked:
         mask = None
 
-    pairs = fused.Pairs(positive, negative, column, mask, weight)
+    pairs = fused.Pairs(positive, negative, ends, column, mask, weight)
     loss, correct = fused.fused_info_nce(predictions, latents, pairs, normalize)
     (2.0 * loss).backward()
     gradients = predictions.grad.clone(), latents.grad.clone()
@@ -43,12 +46,17 @@ def test_value_gradient_and_hits_equal_autograd(
 
     p = torch.nn.functional.normalize(predictions, dim=-1) if normalize else predictions
     logits, column = candidate_logits(
-        p,
-        latents[positive],
-        SharedNegatives(latents[negative], column, mask),
+        p[:, None],
+        latents[positive][:, None],
+        SharedNegatives(
+            latents[negative[pool]],
+            column[:, None],
+            None if mask is None else mask[pool],
+        ),
         temperature=1.0,
         normalize=False,
     )
+    logits, column = logits[:, 0], column[:, 0]
     expected = (weight * cross_entropy(logits, column)).sum()
     (2.0 * expected).backward()
     torch.testing.assert_close(loss, expected)

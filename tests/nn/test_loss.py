@@ -6,7 +6,8 @@ import torch
 from sklearn_cpc.nn import CPCLoss
 from sklearn_cpc.nn.loss import LossOutput, mean_output, positive_positions
 from sklearn_cpc.nn.model import CPCOutput
-from sklearn_cpc.nn.negatives import NEGATIVES, Origin
+from sklearn_cpc.nn.negatives import NEGATIVES, Origin, sample_anchors
+from sklearn_cpc.nn.predictors import Predictor
 
 LENGTHS = torch.tensor([6, 4, 1, 3])
 GROUPS = torch.tensor([0, 0, 1, 1])
@@ -18,7 +19,20 @@ def outputs(seed=0):
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(4, N_STEPS, SIZE, generator=generator)
     predictions = torch.randn(4, N_STEPS, N_AHEAD, SIZE, generator=generator)
-    return CPCOutput(z, None, predictions, LENGTHS)
+    return z, predictions, LENGTHS
+
+
+class Given(Predictor):
+    """The contexts are the predictions of all steps ahead, side by side."""
+
+    prediction_steps = N_AHEAD
+
+    def forward(self, c):
+        return c.unflatten(-1, (N_AHEAD, -1))
+
+
+def given(z, predictions, lengths):
+    return CPCOutput(z, predictions.flatten(2), Given(), lengths)
 
 
 def is_negative(strategy, sample, other, step, other_step):
@@ -64,11 +78,11 @@ def naive(z, predictions, strategy, skip_steps, temperature):
 @pytest.mark.parametrize("strategy", NEGATIVES)
 @pytest.mark.parametrize("skip_steps", [0, 2])
 def test_equals_a_naive_loop_over_all_pairs(strategy, skip_steps):
-    z, c, predictions, lengths = outputs()
+    z, predictions, lengths = outputs()
     loss = CPCLoss(
         n_negatives="all", negatives=strategy, skip_steps=skip_steps, temperature=0.3
     )
-    output = loss(CPCOutput(z, c, predictions, lengths), origin=ORIGIN)
+    output = loss(given(z, predictions, lengths), origin=ORIGIN)
     expected, accuracy = naive(z, predictions, strategy, skip_steps, 0.3)
     torch.testing.assert_close(output.loss, expected)
     weights = output.n_pairs / output.n_pairs.sum()
@@ -81,9 +95,9 @@ def test_equals_a_naive_loop_over_all_pairs(strategy, skip_steps):
 def test_padding_changes_nothing(strategy):
     def value(z, predictions):
         loss = CPCLoss(negatives=strategy, generator=torch.Generator().manual_seed(1))
-        return loss(CPCOutput(z, None, predictions, LENGTHS), origin=ORIGIN).loss
+        return loss(given(z, predictions, LENGTHS), origin=ORIGIN).loss
 
-    z, _, predictions, _ = outputs()
+    z, predictions, _ = outputs()
     before = value(z, predictions)
     padding = torch.arange(N_STEPS) >= LENGTHS[:, None]
     z, predictions = z.clone(), predictions.clone()
@@ -96,9 +110,9 @@ def test_more_padding_than_steps_changes_nothing(strategy):
     def output(z, predictions):
         loss = CPCLoss(n_negatives="all", negatives=strategy)
         lengths = torch.full((4,), N_STEPS)
-        return loss(CPCOutput(z, None, predictions, lengths), origin=ORIGIN)
+        return loss(given(z, predictions, lengths), origin=ORIGIN)
 
-    z, _, predictions, _ = outputs()
+    z, predictions, _ = outputs()
     before = output(z, predictions)
     more = torch.ones(4, 2 * N_STEPS, N_AHEAD, SIZE)
     after = output(
@@ -109,10 +123,10 @@ def test_more_padding_than_steps_changes_nothing(strategy):
 
 
 def test_padding_gets_no_gradient():
-    z, c, predictions, lengths = outputs()
+    z, predictions, lengths = outputs()
     z.requires_grad_()
     predictions.requires_grad_()
-    CPCLoss()(CPCOutput(z, c, predictions, lengths)).loss.backward()
+    CPCLoss()(given(z, predictions, lengths)).loss.backward()
     padding = torch.arange(N_STEPS) >= LENGTHS[:, None]
     assert not z.grad[padding].any()
     assert not predictions.grad[padding].any()
@@ -120,20 +134,18 @@ def test_padding_gets_no_gradient():
 
 
 def test_equal_latents_give_log_of_the_number_of_candidates():
-    z, c, predictions, lengths = outputs()
-    output = CPCLoss(n_negatives=9)(
-        CPCOutput(torch.ones_like(z), c, predictions, lengths)
-    )
+    z, predictions, lengths = outputs()
+    output = CPCLoss(n_negatives=9)(given(torch.ones_like(z), predictions, lengths))
     assert float(output.loss) == pytest.approx(math.log(10), abs=1e-5)
     assert output.chance == pytest.approx(math.log(10))
 
 
 def test_perfect_predictions_have_full_accuracy():
-    z, c, predictions, lengths = outputs()
+    z, predictions, lengths = outputs()
     for k in range(N_AHEAD):
         predictions[:, : N_STEPS - k - 1, k] = z[:, k + 1 :]
     output = CPCLoss(n_negatives="all", temperature=0.01)(
-        CPCOutput(z, c, predictions, lengths)
+        given(z, predictions, lengths)
     )
     assert output.accuracy.tolist() == [1.0, 1.0, 1.0]
     assert float(output.loss) < 0.1
@@ -141,30 +153,72 @@ def test_perfect_predictions_have_full_accuracy():
 
 
 def test_batch_without_any_pair_is_zero_and_trains_nothing():
-    z, c, predictions, _ = outputs()
+    z, predictions, _ = outputs()
     predictions.requires_grad_()
     lengths = torch.ones(4, dtype=torch.int64)
-    output = CPCLoss()(CPCOutput(z, c, predictions, lengths))
+    output = CPCLoss()(given(z, predictions, lengths))
     output.loss.backward()
     assert output.loss.item() == 0
     assert not predictions.grad.any()
 
 
 def test_bfloat16_model_has_a_float32_loss():
-    z, c, predictions, lengths = outputs()
-    output = CPCOutput(z.bfloat16(), c, predictions.bfloat16(), lengths)
+    z, predictions, lengths = outputs()
+    output = given(z.bfloat16(), predictions.bfloat16(), lengths)
     loss = CPCLoss(n_negatives="all")(output)
     assert loss.loss.dtype == torch.float32
 
 
 def test_positive_positions():
-    position, valid = positive_positions(torch.tensor([3, 2]), 3, 2, 0)
-    assert position[0, 0].tolist() == [1, 2]
-    assert position[1, 0].tolist() == [4, 5]
-    assert valid.tolist() == [
-        [[True, True], [True, False], [False, False]],
-        [[True, False], [False, False], [False, False]],
-    ]
+    anchor = torch.tensor([0, 1, 3])
+    position, valid = positive_positions(anchor, torch.tensor([3, 2]), 3, 2, 0)
+    assert position[0].tolist() == [1, 2]
+    assert position[2].tolist() == [4, 5]
+    assert valid.tolist() == [[True, True], [True, False], [True, False]]
+
+
+def test_anchors_have_a_target_and_all_the_same_chance():
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([9, 0, 2, 7, 12])
+    possible = sample_anchors(lengths, 12, skip_steps=1)
+    expected = [i * 12 + t for i, n in enumerate(lengths) for t in range(n - 2)]
+    assert possible.tolist() == expected
+    counts = torch.zeros(60)
+    for _ in range(3000):
+        drawn = sample_anchors(
+            lengths, 12, skip_steps=1, n_anchors=7, generator=generator
+        )
+        assert len(set(drawn.tolist())) == 7
+        assert {0, 3, 4} <= set((drawn // 12).tolist())  # their shares are 2 or more
+        counts[drawn] += 1
+    assert counts.sum() == counts[possible].sum()
+    share = counts[possible] / 3000
+    torch.testing.assert_close(
+        share, torch.full_like(share, 7 / len(possible)), atol=0.04, rtol=0
+    )
+
+
+@pytest.mark.parametrize("strategy", NEGATIVES)
+def test_loss_of_some_anchors_is_unbiased(strategy):
+    z, predictions, _ = outputs()
+    lengths = torch.full((4,), N_STEPS)
+
+    def mean_loss(n_anchors):
+        loss = CPCLoss(
+            n_negatives="all",
+            negatives=strategy,
+            n_anchors=n_anchors,
+            generator=torch.Generator().manual_seed(0),
+        )
+        output = given(z, predictions, lengths)
+        outputs = [loss(output, origin=ORIGIN) for _ in range(400)]
+        totals = [o.loss * o.n_pairs.sum() for o in outputs]
+        return sum(totals) / sum(o.n_pairs.sum() for o in outputs), outputs[0]
+
+    every, whole = mean_loss(None)
+    some, part = mean_loss(8)
+    torch.testing.assert_close(every, some, rtol=0.02, atol=0)
+    assert part.n_pairs.sum() < whole.n_pairs.sum()
 
 
 @pytest.mark.parametrize("strategy", NEGATIVES)
@@ -172,14 +226,14 @@ def test_shares_of_the_predictions_add_up(strategy):
     """Losses, accuracies and gradients: what processes have of one batch."""
 
     def part(first, end):
-        z, c, predictions, lengths = outputs()
+        z, predictions, lengths = outputs()
         z.requires_grad_(), predictions.requires_grad_()
         loss = CPCLoss(
             n_negatives=4,
             negatives=strategy,
             generator=torch.Generator().manual_seed(1),
         )
-        share = CPCOutput(z, c, predictions[first:end], lengths)
+        share = given(z, predictions[first:end], lengths)
         output = loss(share, origin=ORIGIN, first=first)
         output.loss.backward()
         return (output.loss, output.accuracy, z.grad, predictions.grad), output

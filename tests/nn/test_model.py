@@ -22,11 +22,11 @@ def model(**options):
 def test_shapes_and_lengths_of_the_output():
     cpc = model(context_size=6, prediction_steps=3)
     assert cpc.downsampling == 4
-    ((z, c, predictions, lengths),) = cpc(torch.zeros(2, 10, 2), torch.tensor([10, 4]))
-    assert z.shape == (2, 3, 8)
-    assert c.shape == (2, 3, 6)
-    assert predictions.shape == (2, 3, 3, 8)
-    assert lengths.tolist() == [3, 1]
+    (output,) = cpc(torch.zeros(2, 10, 2), torch.tensor([10, 4]))
+    assert output.z.shape == (2, 3, 8)
+    assert output.c.shape == (2, 3, 6)
+    assert output.predictions.shape == (2, 3, 3, 8)
+    assert output.lengths.tolist() == [3, 1]
 
 
 def test_without_lengths_all_steps_are_valid():

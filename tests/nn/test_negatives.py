@@ -42,7 +42,7 @@ def draw(strategy, n_negatives="all", seed=0):
 
 def drawn(candidates, sample, strategy):
     """Return what a sample has drawn, without masked and spare columns."""
-    g = 0 if len(candidates.position) == 1 else sample
+    g = candidates.pool[sample]
     index = candidates.position[g]
     if candidates.mask is not None:
         index = index[candidates.mask[g]]
@@ -89,10 +89,11 @@ def test_every_anchor_has_exactly_the_negatives_asked_for(strategy, n_negatives)
         pool = expected_pool(strategy, sample)
         for step in range(int(LENGTHS[sample])):
             positive = sample * N_STEPS + step
-            g = 0 if len(candidates.position) == 1 else sample
+            g = candidates.pool[sample]
             column = positive_columns(
-                torch.tensor([[positive]]),
-                candidates.position[[g]],
+                torch.tensor([positive]),
+                candidates.pool[[sample]],
+                candidates.position,
                 len(LENGTHS) * N_STEPS,
             ).item()
             used = torch.ones(n_columns, dtype=torch.bool)
@@ -134,7 +135,16 @@ def test_only_the_generator_decides(strategy):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "n_pools"),
+    [("batch", 1), ("same_group", 2), ("same_sequence", 4), ("other_sequences", 4)],
+)
+def test_samples_with_the_same_positions_share_a_pool(strategy, n_pools):
+    assert len(draw(strategy).position) == n_pools
+
+
 def test_positive_that_was_not_drawn_goes_to_the_last_column():
-    index = torch.tensor([[4, 2, 9]])
-    columns = positive_columns(torch.tensor([[2, 7, 4, 9]]), index, 10)
-    assert columns.tolist() == [[1, 2, 0, 2]]
+    index = torch.tensor([[4, 2, 9], [7, 0, 1]])
+    positives, pool = torch.tensor([2, 7, 4, 9, 7]), torch.tensor([0, 0, 0, 0, 1])
+    columns = positive_columns(positives, pool, index, 10)
+    assert columns.tolist() == [1, 2, 0, 2, 0]

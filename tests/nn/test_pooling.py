@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sklearn_cpc.nn.masks import latent_lengths, step_mask
-from sklearn_cpc.nn.pooling import POOLINGS
+from sklearn_cpc.nn.pooling import POOLINGS, Statistics
 
 REFERENCES = {
     "mean": lambda h: h.mean(0),
@@ -51,3 +51,17 @@ def test_a_deviation_of_what_is_no_number_is_none():
 def test_latent_lengths_round_up():
     lengths = latent_lengths(torch.tensor([1, 4, 5, 8]), 4)
     assert lengths.tolist() == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("pooling", ["mean", ("mean",), ["mean"]])
+def test_names_hold_for_all_layers(pooling):
+    statistics = Statistics.of(pooling)
+    assert statistics == Statistics(("mean",), ("mean",))
+    assert Statistics.of(statistics) is statistics
+
+
+def test_auto_takes_more_statistics_of_the_contexts():
+    statistics = Statistics.of("auto")
+    for layer in ("layer1", "layer12", "latent"):
+        assert statistics.of_layer(layer) == ("max", "std", "ppv")
+    assert set(statistics.of_layer("context")) == set(POOLINGS) - {"last"}

@@ -15,9 +15,11 @@ def source(lengths):
     return ScaledSequences.of(Sequences(arrays, np.array(lengths), "list"), NoScaling())
 
 
-def crops(lengths, batch_size=4, crop_length=10, seed=0, groups=None, **options):
+def crops(
+    lengths, batch_size=4, crop_length=10, seed=0, groups=None, gather=None, **options
+):
     return RandomCrops(
-        TrainingData(source(lengths), groups),
+        TrainingData(source(lengths), groups, gather),
         batch_size=batch_size,
         crop_length=crop_length,
         rng=np.random.default_rng(seed),
@@ -191,3 +193,40 @@ def test_only_single_sequences_have_more_steps_than_asked_for():
     for part in even_batches(lengths, 20, 600):
         assert len(part) <= 20
         assert len(part) == 1 or len(part) * lengths[part].max() <= 600
+
+
+@pytest.mark.parametrize("gather", ["groups", "sequences"])
+@pytest.mark.parametrize("uneven", [False, True])
+def test_batches_gather_windows_of_a_few_groups_or_sequences(gather, uneven):
+    lengths = ([10, 100] if uneven else [40, 40]) * 32
+    groups = np.arange(64) % 4
+    batches = crops(lengths, batch_size=16, groups=groups, gather=gather)
+    mixed = crops(lengths, batch_size=16, groups=groups)
+    labels = {"groups": 4, "sequences": 64}[gather]
+    n_labels, n_mixed = (
+        np.mean([len(getattr(batch, gather).unique()) for batch in of])
+        for of in (batches, mixed)
+    )
+    # Runs of half a batch, or whole sequences; a border may cut one.
+    longest = 10 if uneven else 4
+    n_runs = 3 if gather == "groups" else 16 / longest + 8 * uneven
+    assert n_labels <= n_runs < n_mixed <= labels
+    assert [len(batch.x) for batch in batches] == batches.sizes
+
+
+def test_gathered_epochs_have_every_window_once_in_another_order():
+    batches = crops([10] * 50, groups=np.arange(50) % 3, gather="groups")
+    first, second = windows(batches), windows(batches)
+    assert first != second
+    assert sorted(first) == sorted(second) == [(i, 0, 10) for i in range(50)]
+
+
+def test_gathered_batches_meet_other_groups_in_every_epoch():
+    groups = np.arange(64) // 8
+    batches = crops([10] * 64, batch_size=16, groups=groups, gather="groups")
+    pairs = {
+        tuple(sorted(batch.groups.unique().tolist()))
+        for _ in range(10)
+        for batch in batches
+    }
+    assert len(pairs) > 15

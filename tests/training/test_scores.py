@@ -73,7 +73,7 @@ def test_scores_equal_a_loop_over_the_definition(
     for row, x in enumerate(source.sequences.arrays):
         with torch.no_grad():
             (output,) = model(torch.tensor(x[None], dtype=torch.float32))
-        z, _, predictions, _ = output
+            z, predictions = output.z, output.predictions
         z, predictions = (
             F.normalize(z[0], dim=-1),
             F.normalize(predictions[0], dim=-1),
@@ -120,7 +120,7 @@ def test_accuracies_equal_a_loop_over_the_definition(
     for x in source.sequences.arrays:
         with torch.no_grad():
             (output,) = model(torch.tensor(x[None], dtype=torch.float32))
-        z, _, predictions, _ = output
+            z, predictions = output.z, output.predictions
         z, p = F.normalize(z[0], dim=-1), F.normalize(predictions[0], dim=-1)
         for t in range(len(x)):
             for k in range(3):
@@ -162,8 +162,11 @@ def test_scores_of_images_are_means_over_all_directions():
     for row in range(3):
         x = torch.from_numpy(source.batch(np.array([row]))[0])
         losses = []
-        for z, _, predictions, _ in model(x):
-            z, p = F.normalize(z, dim=-1).detach(), F.normalize(predictions, dim=-1)
+        for output in model(x):
+            z, p = (
+                F.normalize(values, dim=-1).detach()
+                for values in (output.z, output.predictions)
+            )
             for column, t, k in np.ndindex(*p.shape[:3]):
                 if t + k + 2 >= z.shape[1]:
                     continue

@@ -4,20 +4,20 @@ A named encoder is a class in one of these files with a name in a dictionary bel
 estimators take it from there; files name the class itself.
 """
 
-from .audio import AudioEncoder, LogMelEncoder
+from .audio import AudioEncoder, LogMelEncoder, SpectralKernelEncoder
 from .base import Encoder, PlainEncoder, class_name
 from .convolutions import CausalConv, ConvStack
 from .images import ConvPatchEncoder, GridEncoder, PatchEncoder
-from .series import ConvEncoder, KernelEncoder
+from .series import ConvEncoder, FixedKernelEncoder, KernelEncoder
 from .spectra import LogMel
 from .texts import SentenceEncoder, TokenEncoder
 
 # Constructors: (n_channels, latent_size, n_timesteps) -> Encoder
 ENCODERS: dict[str, type[Encoder]] = {
     "conv": ConvEncoder,
-    "kernels": KernelEncoder,
+    "kernels": FixedKernelEncoder,
     "audio": AudioEncoder,
-    "log_mel": LogMelEncoder,
+    "log_mel": SpectralKernelEncoder,
 }
 # (n_channels, latent_size, patch_size) -> PatchEncoder
 PATCH_ENCODERS: dict[str, type[PatchEncoder]] = {"conv": ConvPatchEncoder}
@@ -37,6 +37,7 @@ __all__ = [
     "ConvPatchEncoder",
     "ConvStack",
     "Encoder",
+    "FixedKernelEncoder",
     "GridEncoder",
     "KernelEncoder",
     "LogMel",
@@ -44,6 +45,7 @@ __all__ = [
     "PatchEncoder",
     "PlainEncoder",
     "SentenceEncoder",
+    "SpectralKernelEncoder",
     "TokenEncoder",
     "class_name",
 ]

@@ -31,6 +31,9 @@ class Encoder(CausalModule):
         gives windows of 128 latents.
     skip_steps : int or None, default=None
         Latents to skip with ``skip_steps="auto"``. None leaves it to the estimator.
+    prediction_steps : int or None, default=None
+        Latents to predict with ``prediction_steps="auto"``. None leaves it to the
+        estimator.
     layer_downsamplings : sequence of int or None, default=None
         Input steps for each step of every output of `layers`. None means that all of
         them have one step for each latent.
@@ -55,10 +58,16 @@ class Encoder(CausalModule):
     latent_size: int | None = None
     crop_length: int | None = None
     skip_steps: int | None = None
+    prediction_steps: int | None = None
     layer_downsamplings: Sequence[int] | None = None
 
     def __init__(self) -> None:  # without arguments
         super().__init__()
+
+    @property
+    def disjoint_steps(self) -> int:
+        """Latents to skip so that a target shares no input with its context."""
+        return -(-((self.receptive_field or 1) - 1) // self.downsampling)
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the output of every layer, the latents last.

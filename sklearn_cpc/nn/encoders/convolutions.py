@@ -11,7 +11,7 @@ from ..causal import CausalModule, State
 from ..masks import latent_lengths, step_mask
 from .base import Encoder
 from .kernels import KernelBank, channel_std, even_widths, spread_quantiles
-from .windows import WindowState, convolve, next_windows
+from .windows import WindowState, next_windows
 
 # oneDNN 3.12 computes wrong bfloat16 convolutions on CPUs with AMX, for 2 to 12
 # channels and kernels of 8 or more. So few channels gain nothing from bfloat16 anyway.
@@ -88,25 +88,19 @@ class CausalConv(CausalModule):
         h, next_state = next_windows(h, state, self.receptive_field, self.stride)
         if not h.shape[1]:
             return h.new_zeros(h.shape[0], 0, self.norm.weight.shape[0]), next_state
-        with low_precision(h.device.type, n_channels=h.shape[2]):
+        h = h.transpose(1, 2)
+        with low_precision(h.device.type, n_channels=h.shape[1]):
             if not torch.is_autocast_enabled(h.device.type):
                 # The layer below may have returned low precision.
                 h = h.to(next(self.branches.parameters()).dtype)
-            outputs = [
-                convolve(
-                    h[:, self.receptive_field - size :],
-                    conv.weight,
-                    conv.bias,
-                    self.stride,
-                )
-                for conv, size in zip(
-                    cast("list[nn.Conv1d]", self.branches),
-                    self.kernel_sizes,
-                    strict=True,
-                )
-            ]
-            h = torch.cat(outputs, 2) if len(outputs) > 1 else outputs[0]
-        return h, next_state
+            h = torch.cat(
+                [
+                    conv(h[:, :, self.receptive_field - size :])
+                    for conv, size in zip(self.branches, self.kernel_sizes, strict=True)
+                ],
+                dim=1,
+            )
+        return h.transpose(1, 2), next_state
 
     def calibrate(self, h: Tensor, lengths: Tensor) -> None:
         """Scale every channel to a standard deviation of 1, with zero among its values.
