@@ -57,6 +57,7 @@ def test_auto_is_resolved_for_images_and_texts():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_auto_is_how_long_is_trained():
     whole = {"callbacks": None}
     assert cpc(**AUTO | whole).fit(X).n_epochs_ == 100
