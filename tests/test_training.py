@@ -47,7 +47,7 @@ SIZES = pytest.mark.parametrize(("encoder", "size"), [("kernels", 32), ("conv", 
 
 
 @cache
-def trained(encoder="kernels", size=32, max_epochs=30):
+def trained(encoder="kernels", size=32, max_epochs=80):
     """Several tests look at it, and none may change it."""
     options = {"encoder": encoder, "latent_size": size, "context_size": size}
     return cpc(max_epochs=max_epochs, **options).fit(X)
@@ -55,12 +55,12 @@ def trained(encoder="kernels", size=32, max_epochs=30):
 
 @SIZES
 def test_learns_to_predict(encoder, size):
-    fitted, untrained = (trained(encoder, size, n) for n in (30, 0))
+    fitted, untrained = (trained(encoder, size, n) for n in (80, 0))
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] - 1
     chance = 1 / 129
     assert fitted.net_.history[-1]["train_accuracy"] > 5 * chance
     new = waves(seed=1)
-    assert fitted.score(new) > untrained.score(new) + 0.8
+    assert fitted.score(new) > untrained.score(new) + 1
 
 
 class StopAtOnce(Callback):
@@ -202,10 +202,10 @@ def test_partial_fit_adds_epochs_and_statistics():
 
 
 def test_partial_fit_learns():
-    fitted = cpc()
-    for _ in range(30):
+    fitted = cpc(latent_size=32, context_size=32)
+    for _ in range(60):
         fitted.partial_fit(X)
-    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] - 0.5
+    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] - 1
 
 
 def test_partial_fit_does_not_touch_an_earlier_copy():
@@ -265,8 +265,7 @@ def test_score_of_a_sample_does_not_depend_on_the_others():
 def test_noise_scores_lower_than_what_the_model_knows(encoder, size):
     fitted = trained(encoder, size)
     noise = np.random.default_rng(1).normal(size=X.shape) * X.std()
-    known = fitted.score_samples(X)
-    assert np.quantile(fitted.score_samples(noise), 0.9) < np.quantile(known, 0.1)
+    assert fitted.score_samples(noise).max() < fitted.score_samples(X).min()
 
 
 def test_sequences_too_short_to_score():
