@@ -55,9 +55,9 @@ def nested():
 @pytest.mark.parametrize("form", [lambda: X, stacked, nested])
 def test_cross_validation_of_every_form(form):
     scores = cross_val_score(
-        pipeline(cpc(max_epochs=5, latent_size=16)), form(), y, cv=3
+        pipeline(cpc(max_epochs=5, latent_size=24)), form(), y, cv=3
     )
-    assert scores.min() > 0.4  # guessing gives 1/9
+    assert scores.min() > 0.5  # guessing gives 1/9
 
 
 # On a busy machine joblib complains of a worker that it sent home too early.
