@@ -64,9 +64,9 @@ class CPCImageTransformer(BaseCPC):
     skip_steps : int or "auto", default="auto"
         Rows between the context and the first one to predict. "auto" skips rows with
         overlapping patches, which would be easy, if enough rows are left.
-    features : {"context", "latent", "both", "all"}, default="all"
+    features : {"auto", "context", "latent", "both", "all"}, default="auto"
         Activations to return. "both" is latents and contexts; "all" adds every layer of
-        the encoder, averaged over a patch.
+        the encoder, averaged over a patch; "auto" is "all".
     n_regions : int, default=2
         Regions along each side of an image that are pooled separately, so that the
         position of a feature counts. Fewer if there are fewer patches. 1 pools over the
@@ -192,7 +192,7 @@ class CPCImageTransformer(BaseCPC):
         negatives="auto",
         n_anchors="auto",
         temperature=0.1,
-        features="all",
+        features="auto",
         pooling=("mean", "max"),
         n_regions=2,
         scaling="channel",

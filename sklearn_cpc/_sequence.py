@@ -146,7 +146,7 @@ class CPCTransformer(BaseCPC):
         negatives="auto",
         n_anchors="auto",
         temperature=0.1,
-        features="all",
+        features="auto",
         pooling="auto",
         step_window=None,
         scaling="channel",

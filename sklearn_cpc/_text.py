@@ -139,7 +139,7 @@ class CPCTextTransformer(BaseCPC):
         negatives="auto",
         n_anchors="auto",
         temperature=0.1,
-        features="all",
+        features="auto",
         pooling=("mean", "max", "std"),
         crop_length="auto",
         max_epochs="auto",

@@ -112,8 +112,8 @@ def test_step_accuracy(cpc):
     np.testing.assert_array_equal(drawn(display.line_), cpc.contrastive_accuracy(X))
     assert display.line_.get_color() == "k"
     assert display.line_.get_label() == "CPCTransformer"
-    # The nearest is the fourth latent, in steps of the input.
-    expected = (4 + np.arange(4)) * cpc.downsampling_
+    # The nearest is the third latent, in steps of the input.
+    expected = (3 + np.arange(4)) * cpc.downsampling_
     assert cpc.downsampling_ > 1
     np.testing.assert_array_equal(display.line_.get_xdata(), expected)
     assert display.ax_.get_xlabel() == "distance ahead [time steps]"
@@ -170,7 +170,7 @@ def test_step_features_lie_below_what_they_were_computed_from(cpc):
     assert above.get_xlim() == below.get_xlim()
     assert below.get_xlabel() == "time [time steps]"
     ticks = [text.get_text() for text in below.get_yticklabels()]
-    assert ticks == ["layer1", "latent", "context"]
+    assert ticks == ["layer1", "context"]
 
 
 def test_a_jump_is_drawn_where_it_is(cpc):

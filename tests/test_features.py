@@ -85,6 +85,7 @@ def test_names_tell_the_columns(features, pooling):
     statistics = [pooling] if isinstance(pooling, str) else list(pooling)
     found = dict.fromkeys(name.rsplit("_", 1)[0] for name in names)
     layers = {
+        "auto": ["layer1", "context"],
         "context": ["context"],
         "latent": ["latent"],
         "both": ["latent", "context"],
@@ -102,6 +103,7 @@ def test_auto_pools_the_contexts_by_more_statistics(features):
     names = cpc.get_feature_names_out()
     assert cpc.transform(X).shape == (len(X), len(names))
     layers = {
+        "auto": ["layer1"],
         "context": [],
         "latent": ["latent"],
         "both": ["latent"],
@@ -130,7 +132,7 @@ def test_steps_of_an_array_are_an_array_and_of_a_list_a_list():
     cpc = fit(array)
     assert cpc.downsampling_ == 16
     steps = cpc.transform_steps(array)
-    assert steps.shape == (4, 19, 24 + 8 + 6)
+    assert steps.shape == (4, 19, 24 + 6)
     assert steps.dtype == np.float32
     as_list = cpc.transform_steps(list(array))
     assert isinstance(as_list, list)

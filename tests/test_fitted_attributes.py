@@ -41,9 +41,9 @@ AUTO = {"max_epochs": "auto", "lr": 5e-3, "callbacks": [Stop()]}
 
 
 def test_auto_is_resolved_for_sequences():
-    assert resolved(cpc(**AUTO).fit(X)) == (4, 2, 80, 100)
+    assert resolved(cpc(**AUTO).fit(X)) == (4, 1, 80, 100)
     long = RNG.normal(size=(3, 3000)).cumsum(1)
-    assert resolved(cpc(encoder="conv").fit(long)) == (4, 6, 1024, 2)
+    assert resolved(cpc(encoder="conv").fit(long)) == (4, 5, 1024, 2)
     assert resolved(cpc(batch_size=1, **AUTO).fit(X[:3]))[3] == 34
     options = {"prediction_steps": 4, "skip_steps": 2, "crop_length": 50}
     assert resolved(cpc(**options).fit(X)) == (4, 2, 50, 2)
@@ -80,8 +80,8 @@ def test_partial_fit_is_one_epoch():
 
 def test_auto_stays_what_it_was_on_a_warm_start():
     fitted = cpc(warm_start=True).fit(X)
-    assert resolved(fitted.fit(X[:, :40])) == (4, 2, 40, 2)
-    assert resolved(fitted.fit(X)) == (4, 2, 80, 2)
+    assert resolved(fitted.fit(X[:, :40])) == (4, 1, 40, 2)
+    assert resolved(fitted.fit(X)) == (4, 1, 80, 2)
 
 
 def test_skip_steps_may_change_on_a_warm_start():
@@ -94,8 +94,8 @@ def test_skip_steps_may_change_on_a_warm_start():
     [
         ({"skip_steps": 1000}, r"skip_steps=1000 needs at least 1002 latent steps"),
         (
-            {"crop_length": 10},
-            r"needs at least 4 latent steps, but .* gives 3 \(10 ti",
+            {"crop_length": 8},
+            r"needs at least 3 latent steps, but .* gives 2 \(8 ti",
         ),
         ({"negatives": "same_group"}, "needs groups"),
         ({"batch_size": 1, "negatives": "other_sequences"}, "other sequences in a bat"),
@@ -121,9 +121,9 @@ def test_a_warm_start_is_checked_like_a_fresh_fit(change, message):
 
 def test_samples_too_short_for_the_model_are_refused_on_a_warm_start():
     fitted = cpc(warm_start=True).fit(X)
-    with pytest.raises(ValueError, match=r"at least 4 latent steps, .* gives 3"):
-        fitted.fit(X[:, :12])
-    assert fitted.fit(X[:, :13]).n_epochs_ == 4
+    with pytest.raises(ValueError, match=r"at least 3 latent steps, .* gives 2"):
+        fitted.fit(X[:, :8])
+    assert fitted.fit(X[:, :9]).n_epochs_ == 4
 
 
 # ---- one truth

@@ -71,7 +71,12 @@ def expected_steps(cpc, x):
 def test_steps_are_the_statistics_of_their_windows(encoder, downsamplings, step_window):
     samples = [np.tile(x, (3, 1)) for x in X]
     cpc = CPCTransformer(
-        encoder=encoder, latent_size=4, context_size=4, max_epochs=0, random_state=0
+        encoder=encoder,
+        features="all",
+        latent_size=4,
+        context_size=4,
+        max_epochs=0,
+        random_state=0,
     ).fit(samples)
     assert [f for _, f in activations(cpc, X[0]).values()] == downsamplings
     for pooling in (tuple(POOLINGS), "auto"):

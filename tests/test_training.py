@@ -88,7 +88,7 @@ def test_auto_epochs_give_100_updates_two_epochs_or_at_most_100_epochs(
         ("kernels", 4, 2, 1),  # one step is left to predict
         ("kernels", 8, 6, 1),
         ("kernels", 16, 6, 4),
-        ("kernels", 80, 2, 4),  # a latent for four steps
+        ("kernels", 80, 1, 4),  # a latent for four steps
         ("conv", 8, 6, 1),
         ("conv", 80, 34, 4),
     ],

@@ -116,10 +116,11 @@ SHARED: dict[str, Parameter] = {
         "Divides the cosine similarities before the softmax.",
     ),
     "features": Parameter(
-        '{"context", "latent", "both", "all"}',
+        '{"auto", "context", "latent", "both", "all"}',
         [StrOptions(set(FEATURES))],
         """Activations to return. "both" is latents and contexts; "all" adds every layer
-        of the encoder.""",
+        of the encoder; "auto" is the contexts and what the encoder chooses, without its
+        learned layers for a bank of fixed kernels.""",
     ),
     "pooling": Parameter(
         "str or tuple of str",
@@ -269,7 +270,7 @@ class SharedParameters(BaseEstimator):
         negatives="auto",
         n_anchors="auto",
         temperature=0.1,
-        features="all",
+        features="auto",
         pooling="auto",
         max_epochs="auto",
         batch_size=32,

@@ -12,7 +12,9 @@ from .pooling import POOLINGS, Statistics
 from .tracing import is_tracing
 from .window_pooling import Window, WindowPooling
 
-FEATURES = ("context", "latent", "both", "all")
+FEATURES = ("auto", "context", "latent", "both", "all")
+# Those that need more of the encoder than its latents.
+WITH_HIDDEN_LAYERS = ("auto", "all")
 
 
 class Layer(NamedTuple):
@@ -38,11 +40,11 @@ def name_layers(
     ----------
     model : Model
     outputs : sequence of Tensor
-        Layers of the encoder, the latents last; with features other than "all", the
-        latents alone.
+        Layers of the encoder, the latents last; with features that are not among
+        `WITH_HIDDEN_LAYERS`, the latents alone.
     c : Tensor or None
         Contexts.
-    features : {"context", "latent", "both", "all"}
+    features : {"auto", "context", "latent", "both", "all"}
 
     Returns
     -------
@@ -58,6 +60,9 @@ def name_layers(
     }
     if features != "context":
         layers["latent"] = Layer(z, model.downsampling)
+    chosen = model.encoder.feature_layers
+    if features == "auto" and chosen is not None:
+        layers = {name: layers[name] for name in chosen}
     if c is not None:
         layers["context"] = Layer(c, model.downsampling)
     return layers
@@ -70,15 +75,16 @@ def named_layers(model: Model, x: Tensor, features: str) -> dict[str, Layer]:
     ----------
     model : Model
     x : Tensor of shape (B, T, C)
-    features : {"context", "latent", "both", "all"}
-        "all" adds the hidden layers of the encoder to the latents and the contexts.
+    features : {"auto", "context", "latent", "both", "all"}
+        "all" adds the hidden layers of the encoder to the latents and the contexts,
+        "auto" is the contexts and the `Encoder.feature_layers`.
 
     Returns
     -------
     dict of str to Layer
     """
     encoder = model.encoder
-    outputs = encoder.layers(x) if features == "all" else [encoder(x)]
+    outputs = encoder.layers(x) if features in WITH_HIDDEN_LAYERS else [encoder(x)]
     c = None if features == "latent" else model.context(outputs[-1])
     return name_layers(model, outputs, c, features)
 
@@ -89,7 +95,7 @@ class PooledFeatures(nn.Module):
     Parameters
     ----------
     model : Model
-    features : {"context", "latent", "both", "all"}
+    features : {"auto", "context", "latent", "both", "all"}
     pooling : str, sequence of str or Statistics
         "auto", or keys of `POOLINGS`.
     """
@@ -137,7 +143,7 @@ class PooledGridFeatures(PooledFeatures):
     Parameters
     ----------
     model : Model
-    features : {"context", "latent", "both", "all"}
+    features : {"auto", "context", "latent", "both", "all"}
     pooling : str, sequence of str or Statistics
         "auto", or keys of `POOLINGS`.
     n_regions : int
@@ -230,7 +236,7 @@ class StepFeatures(nn.Module):
     Parameters
     ----------
     model : Model
-    features : {"context", "latent", "both", "all"}
+    features : {"auto", "context", "latent", "both", "all"}
     window : Window, default=None
         Pools every layer up to each latent. None takes the latents' own steps.
     """

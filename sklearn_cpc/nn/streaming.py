@@ -9,6 +9,7 @@ from torch import Tensor
 from .causal import CausalModule, State
 from .encoders import class_name
 from .features import (
+    WITH_HIDDEN_LAYERS,
     AlignedSteps,
     Layer,
     PooledFeatures,
@@ -36,7 +37,7 @@ class LayerStream:
     ----------
     model : Model
         Its encoder and its context can advance; see `CausalModule`.
-    features : {"context", "latent", "both", "all"}
+    features : {"auto", "context", "latent", "both", "all"}
         Which activations.
 
     Attributes
@@ -70,7 +71,7 @@ class LayerStream:
             the first of them. Without a new latent, there is no context.
         """
         encoder, context = self.model.encoder, cast(CausalModule, self.model.context)
-        if self.features == "all":
+        if self.features in WITH_HIDDEN_LAYERS:
             outputs, self._encoder_state = encoder.advance_layers(
                 x, self._encoder_state
             )
@@ -90,7 +91,7 @@ class FeatureStream(LayerStream):
     Parameters
     ----------
     model : Model
-    features : {"context", "latent", "both", "all"}
+    features : {"auto", "context", "latent", "both", "all"}
         Which activations.
     n_channels : int
         Channels of the input.

@@ -2,9 +2,12 @@ import pytest
 import torch
 
 from sklearn_cpc.nn import CPC
+from sklearn_cpc.nn.contexts import GRUContext
+from sklearn_cpc.nn.encoders.series import FixedKernelEncoder
 from sklearn_cpc.nn.features import FEATURES, PooledFeatures, StepFeatures, named_layers
 from sklearn_cpc.nn.initialization import initialize
 from sklearn_cpc.nn.pooling import POOLINGS
+from sklearn_cpc.nn.predictors import LinearPredictor
 from sklearn_cpc.nn.streaming import pooled_pieces
 
 
@@ -21,6 +24,7 @@ def x():
 
 
 LAYERS = {
+    "auto": ["layer1", "latent", "context"],
     "context": ["context"],
     "latent": ["latent"],
     "both": ["latent", "context"],
@@ -38,6 +42,18 @@ def test_layers_by_name(model, x, features):
         assert h.shape[1] == -(-50 // downsampling)
         if name in expected:
             torch.testing.assert_close(h, expected[name])
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_auto_leaves_out_what_the_encoder_learns_below_the_contexts(n_channels):
+    encoder = FixedKernelEncoder(n_channels, latent_size=6, n_timesteps=600)
+    model = CPC(encoder, GRUContext(6, 5), LinearPredictor(5, 6, 2))
+    x = torch.randn(2, 600, n_channels, generator=torch.Generator().manual_seed(0))
+    every, chosen = (named_layers(model, x, name) for name in ("all", "auto"))
+    assert list(every) == ["layer1", "layer2", "latent", "context"]
+    assert list(chosen) == ["layer1", "context"]
+    for name, layer in chosen.items():
+        assert torch.equal(layer.values, every[name].values)
 
 
 def test_encoder_without_layers_has_latents_and_contexts(model, x):

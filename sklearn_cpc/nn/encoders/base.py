@@ -37,6 +37,9 @@ class Encoder(CausalModule):
     layer_downsamplings : sequence of int or None, default=None
         Input steps for each step of every output of `layers`. None means that all of
         them have one step for each latent.
+    feature_layers : sequence of str or None, default=None
+        Layers that ``features="auto"`` returns beside the contexts: "layer1" is the
+        first output of `layers`, "latent" the last. None means all of them.
 
     Examples
     --------
@@ -60,6 +63,7 @@ class Encoder(CausalModule):
     skip_steps: int | None = None
     prediction_steps: int | None = None
     layer_downsamplings: Sequence[int] | None = None
+    feature_layers: Sequence[str] | None = None
 
     def __init__(self) -> None:  # without arguments
         super().__init__()
@@ -67,7 +71,7 @@ class Encoder(CausalModule):
     @property
     def disjoint_steps(self) -> int:
         """Latents to skip so that a target shares no input with its context."""
-        return -(-((self.receptive_field or 1) - 1) // self.downsampling)
+        return ((self.receptive_field or 1) - 1) // self.downsampling
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return the output of every layer, the latents last.

@@ -168,6 +168,8 @@ class FixedKernelEncoder(SeriesEncoder):
 
     kernel_sizes = (1, 4, 16, 32, 64, 128)
     n_latents: ClassVar[int] = 32
+    # What is learned below the contexts costs accuracy with few labels and adds little.
+    feature_layers = ("layer1",)
 
     def __init__(self, n_channels: int, latent_size: int, n_timesteps: int) -> None:
         stride = self.strides_for(n_timesteps)[0]
