@@ -13,16 +13,15 @@ from which the Markdown tables are written.
 """
 
 import json
-import platform
 import sys
 import time
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import torch
 from aeon import datasets
+from measuring import machine
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -228,20 +227,6 @@ def accuracy_table(results):
     return "\n".join(lines) + "\n"
 
 
-def machine():
-    """Return what the numbers were measured with."""
-    found = {
-        "machine": f"{platform.machine()}, 1 thread",
-        "python": platform.python_version(),
-    }
-    for package in ("scikit-learn", "torch", "numpy", "aeon", "cebra"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found
-
-
 def main():
     """Run the methods named, all by default, and write the results."""
     torch.set_num_threads(1)
@@ -251,7 +236,7 @@ def main():
     for name in sys.argv[1:] or METHODS:
         results[name] = run(name)
         RESULTS.parent.mkdir(exist_ok=True)
-        record = {**machine(), "results": results}
+        record = {**machine("aeon", "cebra"), "results": results}
         RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         RESULTS.with_suffix(".md").write_text(accuracy_table(results), "utf-8")
     print(accuracy_table(results))

@@ -22,14 +22,13 @@ Markdown table is written, and is not computed again: delete the file to start a
 
 import itertools
 import json
-import platform
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import machine
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -142,16 +141,6 @@ def table(results):
     return "\n".join(lines) + "\n"
 
 
-def machine():
-    """Return what the numbers were measured with."""
-    packages = ("scikit-learn", "torch", "numpy", "mlxtend", "scikit-image")
-    return {
-        "machine": f"{platform.machine()}, 1 thread",
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
-
-
 def main():
     """Run the sets named, all by default, and write the results as they come."""
     torch.set_num_threads(1)
@@ -173,7 +162,7 @@ def main():
         runs.append(evaluate(name, seed, *parts[data]))
         print(data, name, seed, runs[-1], flush=True)
         found = {d: methods for d, methods in results.items() if all(methods.values())}
-        record = {**machine(), "results": found}
+        record = {**machine("mlxtend", "scikit-image"), "results": found}
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         RESULTS.with_suffix(".md").write_text(table(found), encoding="utf-8")
 

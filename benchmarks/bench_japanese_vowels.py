@@ -10,13 +10,12 @@ Writes JSON and a Markdown table to benchmarks/results.
 """
 
 import json
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import machine
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -101,17 +100,10 @@ def main():
         )
     table = "\n".join(lines)
     print(table)
-    packages = ("scikit-learn", "torch", "numpy")
-    machine = {
-        "machine": f"{platform.machine()}, 1 thread",
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
-    print(machine)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
     RESULTS.with_suffix(".json").write_text(
-        json.dumps({**machine, "results": results}, indent=1) + "\n", encoding="utf-8"
+        json.dumps({**machine(), "results": results}, indent=1) + "\n", encoding="utf-8"
     )
 
 

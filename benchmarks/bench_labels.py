@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_classification import SEEDS, SETS, Padded, load, machine, padded
+from bench_classification import SEEDS, SETS, Padded, load, padded
+from measuring import machine
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
@@ -216,7 +217,7 @@ def main():
     results = saved.get("results", {})
     for name in sys.argv[1:] or METHODS:
         results[name] = run(name)
-        record = {**machine(), "results": results}
+        record = {**machine("aeon"), "results": results}
         RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         RESULTS.with_suffix(".md").write_text(table(results), "utf-8")
     figure(results, RESULTS.with_suffix(".png"))

@@ -20,14 +20,13 @@ spectra, "all" layers of the vowels). One thread. Writes JSON and a Markdown tab
 import argparse
 import functools
 import json
-import platform
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from labelled_speech import STRATEGIES
+from measuring import machine
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -168,15 +167,10 @@ def write(results):
         lines.append(f"| {' | '.join(row)} |")
     table = "\n".join(lines)
     print(table)
-    packages = ("scikit-learn", "torch", "numpy", "espeakng-loader")
-    machine = {
-        "machine": f"{platform.machine()}, 1 thread",
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
     RESULTS.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
     RESULTS.with_suffix(".json").write_text(
-        json.dumps({**machine, "results": results}, indent=1) + "\n", encoding="utf-8"
+        json.dumps({**machine("espeakng-loader"), "results": results}, indent=1) + "\n",
+        encoding="utf-8",
     )
 
 

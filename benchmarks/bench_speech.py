@@ -27,15 +27,14 @@ see `labelled_speech`. The paper trained on them for 300,000 updates.
 import argparse
 import copy
 import json
-import platform
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from labelled_speech import STRATEGIES, librispeech, synthetic
+from measuring import machine
 from scipy.fft import dct
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -275,9 +274,7 @@ def write(name, arguments, results):
     """Write each table as JSON and as Markdown."""
     for number, rows in results.items():
         record = {
-            "machine": f"{platform.machine()}, 1 thread",
-            "python": platform.python_version(),
-            **{p: version(p) for p in ("scikit-learn", "torch", "numpy")},
+            **machine(),
             "arguments": {key: str(value) for key, value in vars(arguments).items()},
             "parameters": {**ON_SPEECH, "lr": LEARNING_RATES},
             "results": rows,

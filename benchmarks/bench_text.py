@@ -30,17 +30,16 @@ import hashlib
 import io
 import json
 import os
-import platform
 import subprocess
 import sys
 import tarfile
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import machine
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
@@ -224,12 +223,7 @@ def main():
     warnings.simplefilter("ignore")
     data = load()
     record = {
-        "machine": f"{platform.machine()}, 1 thread",
-        "python": platform.python_version(),
-        **{p: version(p) for p in ("scikit-learn", "torch", "numpy", "tokenizers")},
-        "parameters": {
-            k: repr(v) for k, v in CPCTextTransformer().get_params().items()
-        },
+        **machine("tokenizers"),
         "runs": [],
     }
     RESULTS.parent.mkdir(exist_ok=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sklearn_cpc import CPCImageTransformer, CPCTextTransformer, CPCTransformer
+
 RESULTS = Path(__file__).parent / "results"
 MIB = 2**20
 
@@ -77,10 +79,30 @@ def product_rate(device="cpu", dtype=torch.float32, size=1024):
     return lambda: torch.mm(a, b, out=out), 2 * size**3
 
 
+def defaults():
+    """Return the default parameters of the estimators, as text."""
+    estimators = CPCTransformer(), CPCImageTransformer(), CPCTextTransformer()
+    return {
+        type(estimator).__name__: {
+            name: repr(value) for name, value in estimator.get_params().items()
+        }
+        for estimator in estimators
+    }
+
+
+def commit():
+    """Return the commit that is measured; a plus sign marks changes after it."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    run = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True)
+    return run.stdout.strip() or "unknown"
+
+
 def machine(*packages):
     """Return what the numbers are measured with."""
     found = {
+        "commit": commit(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
     }
@@ -91,7 +113,7 @@ def machine(*packages):
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "absent"
-    return found
+    return {**found, "defaults": defaults()}
 
 
 def table(header, rows):
@@ -103,7 +125,7 @@ def table(header, rows):
 def write(name, results, text, quick, *packages):
     """Print the tables, and write them and the results unless it was a quick run."""
     record = {**machine(*packages), "results": results}
-    print(text, json.dumps({**record, "results": "..."}), sep="\n\n")
+    print(text, json.dumps({**record, "results": "...", "defaults": "..."}), sep="\n\n")
     if not quick:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / name
