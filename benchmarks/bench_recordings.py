@@ -252,7 +252,7 @@ def accuracies(head, seed, train, test, n_draws):
 
 
 def run(task, methods, seeds, n_draws):
-    """Return accuracies and seconds of some methods, a row for each seed."""
+    """Yield accuracies and seconds of some methods, with more each time."""
     X, y, groups, X_test, y_test = TASKS[task]()
     results = {}
     for seed in range(seeds):
@@ -268,7 +268,7 @@ def run(task, methods, seeds, n_draws):
                 found["accuracy"].append(row)
                 found[SECONDS].append(seconds)
                 print(f"{task:12s} {seed} {column:20s} {seconds:6.0f} s {row}", flush=1)
-    return results
+                yield results
 
 
 def step_features(method, seed, recordings, X, groups):
@@ -282,7 +282,7 @@ def step_features(method, seed, recordings, X, groups):
 
 
 def steps(seeds, n_draws):
-    """Return balanced accuracies of activities at every step."""
+    """Yield balanced accuracies of activities at every step, with more each time."""
     recordings, labels, people = real_recordings.activities()
     X, _, origin = real_recordings.windows(recordings, labels, WINDOW)
     test = people % 3 == 0
@@ -319,7 +319,7 @@ def steps(seeds, n_draws):
             found = results.setdefault(method, {"accuracy": []})
             found["accuracy"].append(row)
             print(f"steps {seed} {method:12s} {row}", flush=True)
-    return results
+            yield results
 
 
 def tables(results):
@@ -374,10 +374,11 @@ def main():
     for task in options.tasks or [*TASKS, "steps"]:
         some = (options.seeds, options.draws)
         found = steps(*some) if task == "steps" else run(task, options.methods, *some)
-        results.setdefault(task, {}).update(found)
-        record = {**machine("aeon"), "results": results}
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        path.with_suffix(".md").write_text(tables(results) + "\n", encoding="utf-8")
+        for rows in found:
+            results.setdefault(task, {}).update(rows)
+            record = {**machine("aeon"), "results": results}
+            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            path.with_suffix(".md").write_text(tables(results) + "\n", "utf-8")
     print(tables(results))
 
 

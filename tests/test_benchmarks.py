@@ -9,6 +9,22 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+def test_results_of_other_defaults_are_noticed(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import measuring
+    import stale
+
+    record = measuring.machine()
+    assert record["defaults"]["CPCTransformer"]["batch_size"] == "32"
+    assert stale.changes(record) == []
+    record["defaults"]["CPCTransformer"]["batch_size"] = "64"
+    assert stale.changes(record) == ["CPCTransformer: batch_size was 64, is 32"]
+    del record["defaults"]["CPCTransformer"]["batch_size"]
+    assert stale.changes(record) == ["CPCTransformer: batch_size was absent, is 32"]
+    del record["defaults"]
+    assert stale.changes(record) == ["the defaults are not recorded"]
+
+
 @pytest.mark.slow
 def test_the_script_for_gpus_runs_with_tiny_sizes_on_a_cpu():
     """So that the minutes of a GPU are not lost to a slip."""
