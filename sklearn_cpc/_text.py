@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+import numpy as np
 import torch
 
 from ._base import CROP_LENGTH, BaseCPC, Words
 from ._compat import HasMethods, Interval, StrOptions
+from ._data.embeddings import cooccurrence_vectors, vectors_of
 from ._data.source import Source
 from ._data.texts import N_RESERVED, TextReader, Texts, read_texts
 from .nn.encoders import TEXT_ENCODERS, Encoder
@@ -44,6 +46,12 @@ class CPCTextTransformer(BaseCPC):
         256, or the most frequent ones. All others are one unknown token.
     lowercase : bool, default=False
         Whether texts are lowercased before they are split into tokens.
+    embeddings : {"cooccurrence", "random"} or mapping, default="cooccurrence"
+        The vectors of tokens. "cooccurrence": a factorisation of the pointwise mutual
+        information of tokens in the same texts; training does not change it. "random":
+        learned with the model from random ones. A mapping from token to vector, such as
+        a dict or the vectors of gensim, which training does not change; a token without
+        a vector gets zeros.
     crop_length : int, "auto" or None, default="auto"
         Longest window, in steps, that one update sees of a text. Longer texts are
         cropped at random. "auto" is 48 tokens or 32 sentences, None takes whole texts.
@@ -96,6 +104,10 @@ class CPCTextTransformer(BaseCPC):
         "tokenizer": [StrOptions({"bpe", "word"}), HasMethods(["to_str"]), callable],
         "vocabulary_size": [Interval(Integral, 1, 2**24 - N_RESERVED, closed="both")],
         "lowercase": ["boolean"],
+        "embeddings": [
+            StrOptions({"cooccurrence", "random"}),
+            HasMethods(["__getitem__"]),
+        ],
         "crop_length": CROP_LENGTH,
     }
     _architecture_parameters = (
@@ -130,6 +142,7 @@ class CPCTextTransformer(BaseCPC):
         tokenizer="bpe",
         vocabulary_size=8000,
         lowercase=False,
+        embeddings="cooccurrence",
         context="gru",
         latent_size=128,
         context_size=128,
@@ -140,7 +153,7 @@ class CPCTextTransformer(BaseCPC):
         n_anchors="auto",
         temperature=0.1,
         features="auto",
-        pooling=("mean", "max", "std"),
+        pooling="mean",
         crop_length="auto",
         max_epochs="auto",
         batch_size=64,
@@ -190,6 +203,7 @@ class CPCTextTransformer(BaseCPC):
         self.tokenizer = tokenizer
         self.vocabulary_size = vocabulary_size
         self.lowercase = lowercase
+        self.embeddings = embeddings
         self.crop_length = crop_length
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
@@ -232,7 +246,21 @@ class CPCTextTransformer(BaseCPC):
     def _build_encoder(self, source: Source, generator: torch.Generator) -> Encoder:
         n_tokens = len(self.vocabulary_) + N_RESERVED
         make = TEXT_ENCODERS[self.unit]
-        return build(make, generator, (n_tokens, self.latent_size))
+        if isinstance(self.embeddings, str) and self.embeddings == "random":
+            return build(make, generator, (n_tokens, self.latent_size))
+        if isinstance(self.embeddings, str):
+            rng = np.random.default_rng(
+                int(torch.randint(2**31, (), generator=generator))
+            )
+            texts = cast(Texts, source)
+            vectors = cooccurrence_vectors(texts, n_tokens, self.latent_size, rng)
+        else:
+            vectors = vectors_of(self.vocabulary_, self.embeddings)
+        sizes = n_tokens, self.latent_size, vectors.shape[1], True
+        encoder = build(make, generator, sizes)
+        with torch.no_grad():
+            encoder.embedding.weight.copy_(torch.from_numpy(vectors))
+        return encoder
 
     def _step_words(self) -> StepWords:
         return StepWords(f"{self._reader.unit}s", "longer texts")

@@ -24,7 +24,7 @@ ROOMS = {
     "metrics.py": {"sklearn"},
     "datasets/": {"sklearn"},
     # What users pass.
-    "_data/": {"sklearn", "tokenizers"},
+    "_data/": {"scipy", "sklearn", "tokenizers"},
     # The model.
     "nn/": {"nn/encoders/", "torch"},
     "nn/encoders/": {

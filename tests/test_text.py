@@ -108,7 +108,7 @@ def test_tags_are_those_of_the_vectorizers():
 
 
 def test_parameters_are_shared_not_copied():
-    own = {"unit", "tokenizer", "vocabulary_size", "lowercase"}
+    own = {"unit", "tokenizer", "vocabulary_size", "lowercase", "embeddings"}
     sequence = {"encoder", "scaling", "nan_policy", "channels_first"}
     sequence |= {"step_window"}
     params = set(CPCTextTransformer().get_params())

@@ -10,7 +10,7 @@ from .convolutions import CausalConv, ConvStack
 from .images import ConvPatchEncoder, GridEncoder, PatchEncoder
 from .series import ConvEncoder, FixedKernelEncoder, KernelEncoder
 from .spectra import LogMel
-from .texts import SentenceEncoder, TokenEncoder
+from .texts import Embeddings, SentenceEncoder, TokenEncoder
 
 # Constructors: (n_channels, latent_size, n_timesteps) -> Encoder
 ENCODERS: dict[str, type[Encoder]] = {
@@ -21,8 +21,8 @@ ENCODERS: dict[str, type[Encoder]] = {
 }
 # (n_channels, latent_size, patch_size) -> PatchEncoder
 PATCH_ENCODERS: dict[str, type[PatchEncoder]] = {"conv": ConvPatchEncoder}
-# (n_tokens, latent_size) -> Encoder
-TEXT_ENCODERS: dict[str, type[Encoder]] = {
+# (n_tokens, latent_size, embedding_size, fixed) -> Embeddings
+TEXT_ENCODERS: dict[str, type[Embeddings]] = {
     "token": TokenEncoder,
     "sentence": SentenceEncoder,
 }
@@ -36,6 +36,7 @@ __all__ = [
     "ConvEncoder",
     "ConvPatchEncoder",
     "ConvStack",
+    "Embeddings",
     "Encoder",
     "FixedKernelEncoder",
     "GridEncoder",

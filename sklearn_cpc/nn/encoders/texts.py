@@ -20,30 +20,64 @@ from .base import Encoder
 CHUNK = 2**10
 
 
-@register
-class TokenEncoder(Encoder):
-    """Embeddings of tokens and one layer above; a latent sees a single token.
-
-    With convolutions over several tokens, a context would share tokens with its nearest
-    targets, and copying would solve the task.
+class Embeddings(Encoder):
+    """Base class of the encoders of texts, with a vector for each token.
 
     Parameters
     ----------
     n_tokens : int
         Number of different ids.
     latent_size : int
-        Size of the embeddings and of the latents.
+        Size of the latents.
+    embedding_size : int, default=None
+        Size of the vectors. None is `latent_size`.
+    fixed : bool, default=False
+        Whether training leaves the vectors as they are.
+    """
+
+    receptive_field = 1
+    feature_layers = ("layer1",)
+    embedding: nn.Embedding
+
+    def __init__(
+        self,
+        n_tokens: int,
+        latent_size: int,
+        embedding_size: int | None = None,
+        fixed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.n_tokens, self.latent_size, self.fixed = n_tokens, latent_size, fixed
+        self.embedding_size = embedding_size or latent_size
+
+    def _embedding(self) -> nn.Embedding:
+        embedding = nn.Embedding(self.n_tokens, self.embedding_size)
+        embedding.weight.requires_grad_(not self.fixed)
+        return embedding
+
+
+@register
+class TokenEncoder(Embeddings):
+    """Embeddings of tokens and one layer above; a latent sees a single token.
+
+    With convolutions over several tokens, a context would share tokens with its nearest
+    targets, and copying would solve the task. The parameters are those of `Embeddings`.
     """
 
     crop_length = 48
-    receptive_field = 1
 
-    def __init__(self, n_tokens: int, latent_size: int) -> None:
-        super().__init__()
-        self.n_tokens, self.latent_size = n_tokens, latent_size
-        self.linear = nn.Linear(latent_size, latent_size)
+    def __init__(
+        self,
+        n_tokens: int,
+        latent_size: int,
+        embedding_size: int | None = None,
+        fixed: bool = False,
+    ) -> None:
+        super().__init__(n_tokens, latent_size, embedding_size, fixed)
+        # In this order: files hold the state of the optimizer by it.
+        self.linear = nn.Linear(self.embedding_size, latent_size)
         self.norm = nn.LayerNorm(latent_size)
-        self.embedding = nn.Embedding(n_tokens, latent_size)
+        self.embedding = self._embedding()
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, 1) -> (B, T, D)
         return self.layers(x)[-1]
@@ -66,29 +100,27 @@ class TokenEncoder(Encoder):
 
 
 @register
-class SentenceEncoder(Encoder):
+class SentenceEncoder(Embeddings):
     """The paper's encoder of sentences: embeddings, a convolution, the mean.
 
-    Nothing mixes sentences. The convolution alone mixes tokens.
-
-    Parameters
-    ----------
-    n_tokens : int
-        Number of different ids.
-    latent_size : int
-        Size of the embeddings and of the latents.
+    Nothing mixes sentences. The convolution alone mixes tokens. The parameters are
+    those of `Embeddings`.
     """
 
     crop_length = 32
-    receptive_field = 1
     kernel_size: ClassVar[int] = 3
 
-    def __init__(self, n_tokens: int, latent_size: int) -> None:
-        super().__init__()
-        self.n_tokens, self.latent_size = n_tokens, latent_size
-        self.embedding = nn.Embedding(n_tokens, latent_size)
+    def __init__(
+        self,
+        n_tokens: int,
+        latent_size: int,
+        embedding_size: int | None = None,
+        fixed: bool = False,
+    ) -> None:
+        super().__init__(n_tokens, latent_size, embedding_size, fixed)
+        self.embedding = self._embedding()
         self.convolution = nn.Conv1d(
-            latent_size, latent_size, self.kernel_size, padding="same"
+            self.embedding_size, latent_size, self.kernel_size, padding="same"
         )
         self.norm = nn.LayerNorm(latent_size)
 

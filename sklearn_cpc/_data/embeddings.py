@@ -1,0 +1,140 @@
+"""Vectors of tokens: from the texts themselves, or the user's own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.extmath import randomized_svd
+
+from .texts import N_RESERVED, Texts
+
+# Tokens that occur within such a window belong together.
+WINDOW = 256
+# Tokens that are counted, of random windows where there are more.
+N_COUNTED = 2**20
+# Exponent of the counts of context tokens, against a bias towards rare ones [1]_.
+SMOOTHING = 0.75
+
+
+def cooccurrence_vectors(
+    texts: Texts, n_tokens: int, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Factorise the positive pointwise mutual information of tokens [1]_.
+
+    Parameters
+    ----------
+    texts : Texts
+    n_tokens : int
+        Number of different ids.
+    size : int
+        Size of the vectors.
+    rng : numpy Generator
+        Draws windows, and the projections of the factorisation.
+
+    Returns
+    -------
+    ndarray of shape (n_tokens, size), float32
+        Their mean square over all counted tokens is 1. Padding and tokens that do not
+        occur have zeros, as all have beyond the rank of the information.
+
+    References
+    ----------
+    .. [1] O. Levy, Y. Goldberg, I. Dagan (2015), Improving Distributional Similarity
+       with Lessons Learned from Word Embeddings, TACL 3.
+    """
+    vectors = np.zeros((n_tokens, size), np.float32)
+    ids, windows = _windows(texts, rng)
+    once = sparse.coo_matrix(
+        (np.ones(len(ids), np.float32), (windows, ids)),
+        shape=(windows.max() + 1, n_tokens),
+    ).tocsr()
+    once.data[:] = 1  # a token that is repeated counts once
+    information = _positive_information((once.T @ once).tocoo())
+    rank = min(size, n_tokens - N_RESERVED)
+    if not information.nnz or rank < 1:
+        return vectors
+    left, strength, _ = randomized_svd(
+        information,
+        rank,
+        n_iter=2,
+        random_state=int(rng.integers(2**31)),
+    )
+    vectors[:, :rank] = left * np.sqrt(strength)
+    scale = np.sqrt(np.square(vectors[ids]).mean(dtype=np.float64))
+    return vectors / scale if scale > 0 else vectors
+
+
+def _windows(texts: Texts, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of all tokens to count, and the number of their window."""
+    parts = [
+        tokens[start : start + WINDOW]
+        for tokens in texts.ids
+        for start in range(0, len(tokens), WINDOW)
+    ]
+    order = rng.permutation(len(parts))
+    sizes = np.array([len(parts[i]) for i in order])
+    order = order[np.cumsum(sizes) - sizes < N_COUNTED]
+    chosen = [parts[i] for i in order]
+    windows = np.repeat(np.arange(len(chosen)), [len(part) for part in chosen])
+    return np.concatenate(chosen), windows
+
+
+def _positive_information(counts: sparse.coo_matrix) -> sparse.csr_matrix:
+    """Return max(0, log(p(i, j) / (p(i) p(j)))) of counts of different tokens."""
+    different = counts.row != counts.col
+    rows, columns = counts.row[different], counts.col[different]
+    data = counts.data[different]
+    of_token = np.bincount(rows, data, minlength=counts.shape[0])
+    context = of_token**SMOOTHING
+    context /= max(context.sum(), 1)
+    value = np.log(data / (of_token[rows] * context[columns]))
+    positive = value > 0
+    return sparse.csr_matrix(
+        (value[positive], (rows[positive], columns[positive])), shape=counts.shape
+    )
+
+
+def vectors_of(vocabulary: Mapping[str, int], vectors: Mapping[str, Any]) -> np.ndarray:
+    """Return the user's vectors of known tokens, by id.
+
+    Parameters
+    ----------
+    vocabulary : mapping of str to int
+        The ids of tokens.
+    vectors : mapping of str to array-like of shape (size,)
+        ``token in vectors`` and ``vectors[token]`` suffice.
+
+    Returns
+    -------
+    ndarray of shape (n_tokens, size), float32
+        Zeros for tokens without a vector.
+
+    Raises
+    ------
+    ValueError
+        If no token has a vector, or if their sizes differ or values are not finite.
+    """
+    found = {
+        i: np.asarray(vectors[token], dtype=np.float32)
+        for token, i in vocabulary.items()
+        if token in vectors
+    }
+    if not found:
+        raise ValueError(
+            f"embeddings has no vector for any of the {len(vocabulary)} tokens, such "
+            f"as {sorted(vocabulary)[:3]}. Choose a tokenizer with the same tokens."
+        )
+    shapes = {vector.shape for vector in found.values()}
+    if len(shapes) > 1 or len(shapes.copy().pop()) != 1 or shapes == {(0,)}:
+        raise ValueError(
+            "embeddings must have vectors of one size, got the shapes "
+            f"{', '.join(map(str, sorted(shapes)[:3]))}."
+        )
+    (size,) = shapes.pop()
+    result = np.zeros((len(vocabulary) + N_RESERVED, size), np.float32)
+    for i, vector in found.items():
+        result[i] = vector
+    if not np.isfinite(result).all():
+        raise ValueError("embeddings has a vector that is not finite.")
+    return result
