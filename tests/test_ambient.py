@@ -103,13 +103,13 @@ from joblib import Parallel, delayed
 warnings.simplefilter("ignore")
 from sklearn_cpc import CPCTransformer
 
-X = np.random.default_rng(0).normal(size=(64, 200, 2)).cumsum(1)
+X = np.random.default_rng(0).normal(size=(32, 100, 2)).cumsum(1)
 def fit(n_jobs):
-    return CPCTransformer(n_jobs=n_jobs, max_epochs=2, random_state=0).fit(X)
+    options = {"latent_size": 32, "context_size": 32, "max_epochs": 1}
+    return CPCTransformer(n_jobs=n_jobs, random_state=0, **options).fit(X)
 
-fitted = fit(2)
-expected = CPCTransformer(n_jobs=1, max_epochs=2, random_state=0).fit(X)
-fitted.set_params(n_jobs=sys.argv[1] == "None" and None or int(sys.argv[1]))
+fitted, expected = fit(2), fit(1)
+fitted.set_params(n_jobs=None if sys.argv[1] == "None" else int(sys.argv[1]))
 child = os.fork()
 if not child:
     signal.alarm(100)

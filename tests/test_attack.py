@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 SEED = int(os.environ.get("ATTACK_SEED", "0"))
 # Chunks that workers of pytest-xdist share, and cases of each.
-MODELS, CHECKPOINTS = (15, 200), (5, 200)
+MODELS, CHECKPOINTS = (15, 400), (5, 400)
 # What a file of n bytes may take.
 SECONDS, BYTES, TIMES = 2, 50 * 2**20, 10
 

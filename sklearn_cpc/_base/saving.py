@@ -143,9 +143,9 @@ class SavingMixin(Hooks):
             raise ModelFileError(
                 f"{name} was saved by {saved_by}: use {saved_by}.load."
             )
-        unknown = {*saved, *own, *fitted_parameters} - (
-            set(cls._get_param_names()) - NOT_SAVED
-        )
+        names = set(cls._get_param_names()) - NOT_SAVED
+        unknown = {*saved, *own} - names
+        unknown |= fitted_parameters.keys() - set(cls._architecture_parameters)
         if unknown:
             raise ModelFileError(
                 f"{name} has parameters that this release does not know: "
@@ -155,7 +155,7 @@ class SavingMixin(Hooks):
         estimator = cls()
         try:
             for values in (fitted_parameters, saved):
-                estimator.set_params(**values)
+                estimator.set_params(**{n: values[n] for n in values if n in names})
                 estimator._validate_params()
         except Exception as error:  # a hostile file may raise anything
             raise ModelFileError(f"{name} holds no usable model: {error}") from error

@@ -160,15 +160,17 @@ class Checkpoint(Callback):
         **kwargs : dict
             Unused.
         """
-        if self._saved_callbacks:
-            # All have begun: now it shows whether the types are theirs.
-            try:
-                check_callbacks(self._saved_callbacks, net)
-            except ValueError as error:
-                name = f"{os.fspath(self.path)!r}"
-                raise ModelFileError(f"{name} cannot be resumed: {error}.") from error
-        for name, callback in net.callbacks_:  # rank 0 has more than the others
-            vars(callback).update(self._saved_callbacks.get(name, {}))
+        # All have begun: now it shows whether the types are theirs. Rank 0 has more
+        # callbacks than the others.
+        callbacks, saved = dict(net.callbacks_), self._saved_callbacks
+        saved = {name: saved[name] for name in saved if name in callbacks}
+        try:
+            check_callbacks(saved, net)
+        except ValueError as error:
+            path = f"{os.fspath(self.path)!r}"
+            raise ModelFileError(f"{path} cannot be resumed: {error}.") from error
+        for name, state in saved.items():
+            vars(callbacks[name]).update(state)
         self._saved_callbacks = {}
         n_done = len(net.history) - 1 - self._n_before
         if n_done and time.monotonic() - self._written >= self.interval:
