@@ -19,6 +19,7 @@ from .nn.encoders import class_name
 from .nn.export import FixedStatistics, SampleStatistics, Scale, SequenceGraph
 from .nn.features import PooledFeatures, StepFeatures
 from .training.net import CPCNet
+from .training.runtime import own_settings
 
 OPSET = 17
 # Samples and latents to trace with. With more latents than any context sees, the graph
@@ -70,6 +71,7 @@ class ExportableEstimator(Protocol):
         """Return the names of the columns of `transform_steps`."""
 
 
+@own_settings(None)
 def write_onnx(cpc: ExportableEstimator, path: Any) -> None:
     """Export a `CPCTransformer`; see `CPCTransformer.export_onnx`."""
     onnx, onnxruntime = _import_onnx()

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import torch
 
-from ._base import BaseCPC, Words, names
+from ._base import BaseCPC, Words, check_channels, is_count, is_counts, names
 from ._compat import Interval, Options, StrOptions
 from ._data.images import Grid, Patches, pixels, read_images
 from ._data.scaling import SCALINGS, Scaling
 from ._data.source import Source
 from .nn.checks import check_patch_encoder
-from .nn.encoders import PATCH_ENCODERS, Encoder, GridEncoder
+from .nn.encoders import PATCH_ENCODERS, ConvPatchEncoder, Encoder, GridEncoder
 from .nn.features import PooledFeatures, PooledGridFeatures
 from .nn.grid import GridCPC
 from .nn.initialization import build
@@ -165,6 +165,7 @@ class CPCImageTransformer(BaseCPC):
         "directions",
         *BaseCPC._architecture_parameters,
     )
+    _kept_parameters = ("scaling",)
     _auto_defaults = AutoDefaults(
         updates=300, updates_within=300, epochs=1, prediction_steps=8
     )
@@ -308,6 +309,28 @@ class CPCImageTransformer(BaseCPC):
     def _smallest_input(self) -> tuple[int, ...]:
         side = self.patch_size_
         return *self.grid_shape_, self.n_channels_in_, side, side
+
+    def _single_step(self) -> tuple[int, ...]:
+        side = self.patch_size_
+        return 1, 1, self.n_channels_in_, side, side
+
+    def _check_restored(self, attributes: dict[str, Any], model: Model) -> None:
+        n_channels, side = attributes["n_channels_in_"], attributes["patch_size_"]
+        shape, stride = attributes["image_shape_"], attributes["patch_stride_"]
+        if not is_counts(shape, 3) or not is_count(side) or not is_count(stride):
+            raise ValueError("the sizes of images are no numbers of pixels")
+        grid = Grid.of(shape[0], shape[1], side, stride)
+        if (
+            attributes["grid_shape_"] != (grid.n_rows, grid.n_columns)
+            or not isinstance(model.encoder, GridEncoder)
+            or model.encoder.n_overlapping != grid.n_overlapping
+            or not shape[2] == n_channels == attributes.get("n_features_in_")
+        ):
+            raise ValueError("the sizes of images do not suit the grid of patches")
+        encoder = model.encoder.encoder
+        check_channels(encoder, n_channels, attributes["_scaling"].n_channels)
+        if isinstance(encoder, ConvPatchEncoder) and encoder.patch_size != side:
+            raise ValueError("the sizes of patches do not suit the encoder")
 
     def _step_words(self) -> StepWords:
         return StepWords(

@@ -4,31 +4,41 @@ A file is an ordinary safetensors file. Its header holds JSON under the name
 ``sklearn_cpc``: the number of the format, a SHA-256 of all bytes of the file (computed
 with zeros in its own place), and the content, in which ``{"tensor": name}`` stands for
 a tensor. Every other value without a form in JSON is a dictionary with one key, its
-kind; see `_encode` and `_decode`.
+kind; see `sklearn_cpc._values`.
 
 Formats: 1, the first; 2, with the longest window and the epochs of the last fit.
 """
 
-import glob
 import hashlib
 import json
-import math
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import safetensors.torch
 import torch
+
+from ._values import Decoder, encode
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 2  # raise it when older releases cannot read a file
 NAME = "sklearn_cpc"
 MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 NO_DIGEST = "0" * 64
+# What a header may hold of lists, dictionaries and their entries, for each of its
+# bytes: a few bytes of JSON could take hundreds in memory.
+MANY, BYTES_OF_LIST, BYTES_OF_ENTRY = 1_000, 16, 6
+# Bytes of a name to which a temporary file adds its own; systems allow 255.
+MAX_NAME = 200
 
 
 class ModelFileError(ValueError):
@@ -36,9 +46,6 @@ class ModelFileError(ValueError):
 
     It is damaged, of another kind, or from a newer release.
     """
-
-
-# ---- bytes
 
 
 def dump(
@@ -67,7 +74,7 @@ def dump(
         If the content holds a value of another type.
     """
     tensors: dict[str, torch.Tensor] = {}
-    encoded = _encode(content, "", tensors, classes)
+    encoded = encode(content, "", tensors, classes)
     header = {"format": number, "kind": kind, "sha256": NO_DIGEST, "content": encoded}
     data = safetensors.torch.save(tensors, {NAME: json.dumps(header)})
     digest = hashlib.sha256(data).hexdigest()
@@ -91,6 +98,7 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
     if len(start) < 8 or n_header > min(size - 8, MAX_HEADER):
         raise ModelFileError("is not a safetensors file, or it is damaged")
     raw = file.read(n_header)
+    _check_counts(raw)
     try:
         header = json.loads(raw)
         info = json.loads(header.pop("__metadata__")[NAME])
@@ -118,7 +126,7 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
         raise ModelFileError(f"is a {info.get('kind')}, not a {kind}")
     try:
         tensors = safetensors.torch.load(start + raw + data)
-        content: dict[str, Any] = _decode(info["content"], tensors, classes)
+        content: dict[str, Any] = Decoder(tensors, classes).decode(info["content"])
         if not isinstance(content, dict):
             raise ValueError("it is not a dictionary")
     except Exception as error:  # likewise
@@ -126,135 +134,110 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
     return content
 
 
+def _check_counts(raw: bytes) -> None:
+    """Refuse a header that would take memory out of proportion to its size."""
+    n_lists = raw.count(b"[") + raw.count(b"{")
+    if (
+        n_lists > MANY + len(raw) // BYTES_OF_LIST
+        or raw.count(b",") > MANY + len(raw) // BYTES_OF_ENTRY
+    ):
+        raise ModelFileError("is not a file of sklearn_cpc, or its header is damaged")
+
+
 # ---- files
-
-
-def remove_leftovers(path: Any) -> None:
-    """Remove the temporary files of a killed `write_file` beside the file at `path`."""
-    path = Path(os.path.realpath(path))
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        leftover.unlink(missing_ok=True)
 
 
 def read_file(path: Any, kind: str, classes: Sequence[type] = ()) -> dict[str, Any]:
     """Return the content of the file at `path`; errors name it."""
-    with open(path, "rb") as file:
+    path = os.fspath(path)
+    with open(path, "rb", opener=_open_at_once) as file:
         try:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ModelFileError("is a device, a pipe or a socket, not a file")
             return load(file, kind, classes)
         except ModelFileError as error:
-            raise ModelFileError(f"{os.fspath(path)!r} {error}.") from error.__cause__
+            raise ModelFileError(f"{path!r} {error}.") from error.__cause__
 
 
 def write_file(path: Any, data: bytes) -> None:
     """Write a file completely or not at all, whatever happens.
 
     The bytes go to a hidden file in the same folder, which then gets the name. If this
-    fails, the previous file of that name stays as it was.
+    fails, the previous file of that name stays as it was. What a killed call has left
+    is removed.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, or something else than a file has its name.
     """
     path = Path(os.path.realpath(path))  # a link stays a link
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FileExistsError(
+            17, "A device, a pipe or a socket has this name, not a file", str(path)
+        )
+    remove_leftovers(path)
+    with _temporary(path) as temporary:
+        temporary.write(data)
+        temporary.flush()
+        os.fsync(temporary.fileno())
         if path.exists():
-            shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+            shutil.copymode(path, temporary.name)
+        if fcntl is None:  # Windows renames no open file
+            temporary.close()
+        os.replace(temporary.name, path)
     if hasattr(os, "O_DIRECTORY"):  # not on Windows
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        # The file is there; not every folder can be read or synchronised.
+        with suppress(OSError):
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def remove_leftovers(path: Any) -> None:
+    """Remove the temporary files of a killed `write_file` beside the file at `path`.
+
+    One that is still being written is locked and stays.
+    """
+    path = Path(os.path.realpath(path))
+    start = f".{_label(path)}."
+    with suppress(OSError):  # a folder that cannot be read has no leftovers to see
+        for name in os.listdir(path.parent):
+            if name.startswith(start) and name.endswith(".tmp"):
+                with suppress(OSError), open(path.parent / name, "rb") as file:
+                    _lock(file)
+                    os.unlink(file.name)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[BinaryIO]:
+    """Open a hidden file beside `path`, locked while it is written."""
+    name = path.with_name(f".{_label(path)}.{uuid.uuid4().hex}.tmp")
+    with open(name, "xb") as file:
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            with suppress(OSError):  # some file systems have no locks
+                _lock(file)
+            yield file
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
 
 
-# ---- values
+def _label(path: Path) -> str:
+    """Return the name of a file, or, of a long one, what stands for it."""
+    name = os.fsencode(path.name)
+    return path.name if len(name) <= MAX_NAME else hashlib.sha256(name).hexdigest()
 
 
-def _encode(value: Any, name: str, tensors: dict[str, Any], classes: Any) -> Any:
-    """Return JSON for `value`; its tensors are added under names from `name` on."""
-
-    def inner(value: Any, key: Any) -> Any:
-        return _encode(value, f"{name}.{key}" if name else str(key), tensors, classes)
-
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return float(value) if math.isfinite(value) else {"float": str(value)}
-        case np.bool_() | np.number():
-            return inner(value.item(), name)
-        case list():
-            return [inner(item, i) for i, item in enumerate(value)]
-        case tuple():
-            return {"tuple": inner(list(value), "")}
-        case dict():
-            if not all(isinstance(key, str) for key in value):
-                raise TypeError(f"{name} has keys that are not strings.")
-            return {"dict": {key: inner(item, key) for key, item in value.items()}}
-        case torch.Tensor():
-            # safetensors refuses tensors that share memory.
-            tensors[name] = value.detach().cpu().contiguous().clone()
-            return {"tensor": name}
-        case np.ndarray() if value.dtype.kind in "biuf":
-            tensors[name] = torch.from_numpy(value.copy())
-            return {"array": name}
-        case np.ndarray() if all(isinstance(item, str) for item in value):
-            return {"strings": value.tolist()}
-        case np.random.Generator():
-            return {"generator": inner(value.bit_generator.state, "")}
-        case np.random.RandomState():
-            state = value.get_state(legacy=False)
-            state["state"] = {
-                k: np.asarray(v).tolist() for k, v in state["state"].items()
-            }
-            return {"random_state": inner(state, "")}
-        case _ if type(value) in classes:
-            return {"object": [type(value).__name__, inner(value.__getstate__(), "")]}
-    raise TypeError(f"{name} is of the type {type(value).__name__}.")
+def _lock(file: BinaryIO) -> None:
+    """Lock an open file; an OSError says that another process has done so."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _decode(value: Any, tensors: dict[str, torch.Tensor], classes: Any) -> Any:
-    """Return what `_encode` was given."""
-
-    def inner(value: Any) -> Any:
-        return _decode(value, tensors, classes)
-
-    if isinstance(value, list):
-        return [inner(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    ((kind, item),) = value.items()
-    match kind:
-        case "float":
-            return float(item)
-        case "tuple":
-            return tuple(inner(item))
-        case "dict":
-            return {key: inner(part) for key, part in item.items()}
-        case "tensor":
-            return tensors[item]
-        case "array":
-            return tensors[item].numpy()
-        case "strings":
-            return np.array(item, dtype=object)
-        case "generator":
-            generator = np.random.PCG64(0)
-            generator.state = inner(item)
-            return np.random.Generator(generator)
-        case "random_state":
-            random_state = np.random.RandomState(0)
-            random_state.set_state(inner(item))
-            return random_state
-        case "object":
-            name, state = item
-            made: Any = object.__new__({c.__name__: c for c in classes}[name])
-            if state is not None:
-                made.__setstate__(inner(state))
-            return made
-    raise ValueError(f"{kind!r} is not a kind of value")
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to would be waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

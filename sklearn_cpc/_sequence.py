@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import AT_LEAST_1, CROP_LENGTH, BaseCPC
+from ._base import AT_LEAST_1, CROP_LENGTH, BaseCPC, check_channels
 from ._compat import StrOptions
 from ._data.reading import read_sequences
 from ._data.scaled import ScaledSequences
@@ -19,6 +19,7 @@ from .nn.checks import as_encoder, check_encoder
 from .nn.encoders import ENCODERS, Encoder
 from .nn.features import StepFeatures
 from .nn.initialization import build
+from .nn.model import Model
 from .nn.window_pooling import Window
 from .training.architecture import StepWords, longest_window
 from .training.calibration import calibrate
@@ -57,7 +58,8 @@ class CPCTransformer(BaseCPC):
         beginning of a sequence, or, with None, the activations of the step alone.
     scaling : {"channel", "sample"} or None, default="channel"
         How values are standardised: by mean and standard deviation of each channel
-        over the training set, of each channel of each sequence, or not at all.
+        over the training set, of each channel of each sequence, or not at all. With
+        "sample", every step depends on the whole sequence, also on what comes later.
     nan_policy : {"raise", "mask"}, default="raise"
         "mask" takes trailing steps that are NaN in all channels as padding, and
         other NaNs as missing values.
@@ -124,6 +126,7 @@ class CPCTransformer(BaseCPC):
         "crop_length": CROP_LENGTH,
     }
     _architecture_parameters = ("encoder", *BaseCPC._architecture_parameters)
+    _kept_parameters = ("scaling",)
     _scaling: Scaling
     _fitted_on_table: bool
 
@@ -294,6 +297,16 @@ class CPCTransformer(BaseCPC):
         encoder = build(make, generator, (n_channels, self.latent_size, n_timesteps))
         calibrate(encoder, source, n_channels, generator)
         return encoder
+
+    def _check_restored(self, attributes: dict[str, Any], model: Model) -> None:
+        n_channels = attributes["n_channels_in_"]
+        check_channels(model.encoder, n_channels, attributes["_scaling"].n_channels)
+        if not attributes["_fitted_on_table"]:
+            known = attributes.get("n_features_in_")
+            if known != n_channels:
+                raise ValueError(f"{known} features are not {n_channels} channels")
+        elif n_channels != 1 or attributes.get("n_features_in_") is None:
+            raise ValueError("a table has one channel, and features")
 
     def _step_features(self) -> StepFeatures:
         n_steps, window = self.step_window, None

@@ -1,5 +1,6 @@
 """Features during a recording, chunk by chunk."""
 
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from ._data.sequences import Sequences
 from .nn.features import StepFeatures
 from .nn.streaming import FeatureStream
 from .training.net import CPCNet
-from .training.runtime import autocast_type, torch_threads
+from .training.runtime import autocast_type, own_settings
 
 
 class StreamingEstimator(Protocol):
@@ -67,11 +68,22 @@ class Stream:
                 "scaling='sample' needs whole sequences, which a stream does not have. "
                 "Use scaling='channel' or None."
             )
+        if n_streams is not None:
+            if not isinstance(n_streams, Integral) or isinstance(n_streams, bool):
+                raise TypeError(
+                    f"n_streams={n_streams!r} must be None or a number of recordings."
+                )
+            if n_streams < 1:
+                raise ValueError(
+                    f"n_streams={n_streams} must be None or at least 1 recording."
+                )
+            n_streams = int(n_streams)
         model = cpc.net_.module_.eval()
         extract = cpc._step_features()
-        self._features = FeatureStream(
-            model, extract.features, cpc.n_channels_in_, extract.window
-        )
+        with own_settings(None):
+            self._features = FeatureStream(
+                model, extract.features, cpc.n_channels_in_, extract.window
+            )
         self._scaling, self._n_channels = cpc._scaling, cpc.n_channels_in_
         self._channels_first = cpc.channels_first
         self._allow_nan = cpc.nan_policy == "mask"
@@ -113,12 +125,18 @@ class Stream:
         x = torch.from_numpy(scaled.batch(np.arange(len(values)))[0])
         kind = torch.device(self._device).type
         with (
-            torch_threads(self._n_jobs),
+            own_settings(self._n_jobs),
             torch.autocast(kind, self._autocast, self._autocast is not None),
         ):
-            features = self._features.push_steps(x.to(self._device)).cpu().numpy()
+            features: np.ndarray = (
+                self._features.push_steps(x.to(self._device)).cpu().numpy()
+            )
         self.n_steps_seen += n_steps
-        return features if self.n_streams is not None else features[0]
+        if not np.isfinite(features).all():
+            raise ValueError("The model gives features that are not finite.")
+        if self.n_streams is None:
+            features = features[0]
+        return features
 
     def reset(self) -> None:
         """Start again, as if nothing had been pushed."""

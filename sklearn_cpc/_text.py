@@ -1,7 +1,6 @@
 """The estimator for texts."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, cast
 
@@ -13,8 +12,9 @@ from ._compat import HasMethods, Interval, StrOptions
 from ._data.embeddings import cooccurrence_vectors, vectors_of
 from ._data.source import Source
 from ._data.texts import N_RESERVED, TextReader, Texts, read_texts
-from .nn.encoders import TEXT_ENCODERS, Encoder
+from .nn.encoders import TEXT_ENCODERS, Encoder, SentenceEncoder, TokenEncoder
 from .nn.initialization import build
+from .nn.model import Model
 from .training.architecture import AutoDefaults, StepWords
 
 
@@ -238,10 +238,7 @@ class CPCTextTransformer(BaseCPC):
             )
             self.vocabulary_ = self._reader.vocabulary
             self.n_channels_in_ = 1
-        reader = self._reader
-        if reader.tokenizer is None:  # a callable, which no file holds
-            reader = replace(reader, tokenizer=self.tokenizer)
-        return reader.read(texts)
+        return self._reader.with_tokenizer(self.tokenizer).read(texts)
 
     def _build_encoder(self, source: Source, generator: torch.Generator) -> Encoder:
         n_tokens = len(self.vocabulary_) + N_RESERVED
@@ -261,6 +258,18 @@ class CPCTextTransformer(BaseCPC):
         with torch.no_grad():
             encoder.embedding.weight.copy_(torch.from_numpy(vectors))
         return encoder
+
+    def _check_restored(self, attributes: dict[str, Any], model: Model) -> None:
+        reader, encoder = attributes["_reader"], model.encoder
+        if (
+            attributes["vocabulary_"] != reader.vocabulary
+            or attributes["n_channels_in_"] != 1
+            or not isinstance(encoder, TokenEncoder | SentenceEncoder)
+            or type(encoder) is not TEXT_ENCODERS[reader.unit]
+            or encoder.n_tokens != len(reader.vocabulary) + N_RESERVED
+        ):
+            raise ValueError("the vocabulary does not suit the embeddings")
+        reader.with_tokenizer(self.tokenizer).read(["A text, to try it."])
 
     def _step_words(self) -> StepWords:
         return StepWords(f"{self._reader.unit}s", "longer texts")

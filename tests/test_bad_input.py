@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from torch import nn
@@ -293,3 +294,81 @@ def test_a_single_sequence_is_enough():
 def test_unknown_split():
     with pytest.raises(ValueError, match="split must be 'train', 'test' or 'all'"):
         load_japanese_vowels(split="validation")
+
+
+# ---- values of other kinds
+
+
+class NoAccelerator:
+    """Has the methods of an accelerator, and nothing else."""
+
+    def autocast(self):
+        """Do nothing."""
+
+    def backward(self, loss):
+        """Do nothing."""
+
+
+OTHER_KINDS = {
+    "meta": ({"device": "meta"}, ValueError, "device='meta' cannot be used here"),
+    "hpu": ({"device": "hpu"}, ValueError, "device='hpu' cannot be used here"),
+    "empty": ({"device": ""}, ValueError, "device='' cannot be used here"),
+    "callbacks": ({"callbacks": [1]}, TypeError, r"callbacks\[0\] is 1.*of skorch"),
+    "pairs": ({"callbacks": [("a", 1)]}, TypeError, r"callbacks\[0\] is \('a', 1\)"),
+    "accelerator": (
+        {"accelerator": NoAccelerator()},
+        TypeError,
+        "accelerator=NoAccelerator has no device and no process_index",
+    ),
+    "pooling": ({"pooling": [["mean"]]}, ValueError, "pooling=.*must be one or"),
+    "numbers": ({"pooling": (1, 2)}, ValueError, "pooling=.*must be one or"),
+    "huge": ({"latent_size": 10**7}, ValueError, "GB.*Use a smaller latent_size"),
+    "huger": ({"context_size": 10**9}, ValueError, "Use a smaller latent_size"),
+    "hugest": ({"context_size": 2**62}, ValueError, "Use a smaller latent_size"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_KINDS)
+def test_values_of_other_kinds(name):
+    options, error, match = OTHER_KINDS[name]
+    cpc = CPCTransformer(**{"max_epochs": 1, "latent_size": 4} | options)
+    with pytest.raises(error, match=match):
+        cpc.fit(np.random.default_rng(0).normal(size=(8, 20)))
+
+
+@pytest.mark.parametrize("device", ["cpu:1", torch.device("cpu")])
+def test_any_name_of_the_cpu(device, tmp_path):
+    X = np.random.default_rng(0).normal(size=(8, 20))
+    options = {"max_epochs": 1, "latent_size": 4, "random_state": 0}
+    fitted = CPCTransformer(device=device, **options).fit(X)
+    assert fitted.device_ == "cpu"
+    fitted.save(tmp_path / "model")
+    expected = CPCTransformer(device="cpu", **options).fit_transform(X)
+    for other in (fitted, CPCTransformer.load(tmp_path / "model")):
+        np.testing.assert_array_equal(other.transform(X), expected)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [0, 1, None, 1],
+        ["a", "b", None, "a"],
+        [0.0, np.nan, 1.0, 1.0],
+        ["a", 1, "b", 2],
+    ],
+)
+def test_groups_with_missing_values(groups):
+    X = np.random.default_rng(0).normal(size=(4, 20))
+    groups = np.array(groups, dtype=object)
+    with pytest.raises(ValueError, match="groups holds missing values, or values of"):
+        CPCTransformer(max_epochs=1, latent_size=4).fit(X, groups=groups)
+
+
+def test_numbers_of_streams():
+    cpc = CPCTransformer(max_epochs=0, latent_size=4).fit(np.ones((4, 20)))
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="must be None or at least 1 recording"):
+            cpc.stream(wrong)
+    for wrong in (1.5, "2", True):
+        with pytest.raises(TypeError, match="must be None or a number of recordings"):
+            cpc.stream(wrong)

@@ -324,9 +324,9 @@ def test_a_stream_has_the_scaling_and_the_worth_of_one_fit(tmp_path, store):
             stream.partial_fit(part)
     at_once = cpc(batch_size=10, lr=5e-3, max_epochs=N_EPOCHS).fit(together)
     assert len(stream.loss_curve_) == N_EPOCHS * N_CHUNKS
-    for name in ("mean_", "var_", "scale_"):
+    for name in ("mean", "var", "scale"):
         running, expected = (
-            getattr(fitted._scaling.scaler, name) for fitted in (stream, at_once)
+            getattr(fitted._scaling.moments, name) for fitted in (stream, at_once)
         )
         np.testing.assert_allclose(running, expected, rtol=1e-9)
     untrained = cpc(max_epochs=0).fit(together)

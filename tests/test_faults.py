@@ -440,6 +440,59 @@ def test_ctrl_c():
     assert fitted.fit(X).n_epochs_ == 14
 
 
+@pytest.mark.parametrize("handler", [signal.default_int_handler, None])
+def test_ctrl_c_at_the_end_of_an_epoch_is_no_wish_of_a_callback(handler):
+    """skorch's callbacks stop a training by the same exception as Ctrl-C."""
+
+    def own_handler(*args):
+        raise KeyboardInterrupt
+
+    def interrupt(net):
+        signal.raise_signal(signal.SIGINT)
+
+    def stop(net):
+        raise KeyboardInterrupt
+
+    handler = handler or own_handler
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        Fail.epoch = 3
+        with pytest.raises(KeyboardInterrupt):
+            cpc(callbacks=[Fail("on_epoch_end", interrupt)]).fit(X)
+        assert signal.getsignal(signal.SIGINT) is handler
+        assert cpc(callbacks=[Fail("on_epoch_end", stop)]).fit(X).n_epochs_ == 3
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def test_a_fit_whose_features_are_not_finite_fails():
+    """The weights may be finite and large; what they make is not."""
+    fitted = cpc().fit(X)
+    before = state(fitted)
+    fitted.set_params(lr=1e10, max_epochs=20)
+    with pytest.raises(ValueError, match=r"infinite or NaN.*Use a smaller lr|loss"):
+        fitted.fit(X)
+    assert state(fitted.set_params(lr=0.01, max_epochs=7)) == before
+
+
+def test_nan_is_not_taken_for_too_short():
+    fitted = cpc(max_epochs=1).fit(X)
+    with torch.no_grad():
+        fitted.net_.module_.predictor.linear.weight.fill_(torch.inf)
+    for score in (fitted.score, fitted.score_samples):
+        with pytest.raises(ValueError, match="scores that are not finite"):
+            score(X)
+    with torch.no_grad():
+        for weight in fitted.net_.module_.context.parameters():
+            weight.fill_(torch.nan)
+    for features in (fitted.transform, fitted.transform_steps):
+        with pytest.raises(ValueError, match="features that are not finite"):
+            features(X)
+    with pytest.raises(ValueError, match="features that are not finite"):
+        fitted.stream().push(X[0])
+
+
 def test_a_callback_that_cannot_be_pickled(tmp_path):
     """The model can be saved and goes on; a pickle says what is in its way."""
 

@@ -156,3 +156,47 @@ def test_the_precision_of_a_warm_start_is_the_present_one():
     fitted = cpc(warm_start=True).fit(X)
     assert fitted.net_.autocast is None
     assert fitted.set_params(precision="bf16").fit(X).net_.autocast is not None
+
+
+LATER = {
+    "latent_size": 99,
+    "context_size": 99,
+    "context": "conv",
+    "encoder": "conv",
+    "scaling": "sample",
+    "prediction_steps": 1,
+    "skip_steps": 9,
+    "temperature": 3.0,
+    "negatives": "same_sequence",
+    "crop_length": 7,
+    "batch_size": 3,
+}
+
+
+def used(fitted):
+    """Return what a fitted estimator gives."""
+    return [
+        fitted.transform(X),
+        fitted.transform_steps(X),
+        fitted.score_samples(X),
+        fitted.contrastive_accuracy(X),
+        fitted.stream().push(X[0]),
+        fitted.get_feature_names_out(),
+    ]
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_nothing_follows_a_parameter_that_was_set_after_the_fit(name, tmp_path):
+    fitted = cpc().fit(X)
+    before = used(fitted)
+    fitted.set_params(**{name: LATER[name]})
+    fitted.save(tmp_path / "model")
+    for other in (fitted, CPCTransformer.load(tmp_path / "model")):
+        for result, known in zip(used(other), before, strict=True):
+            np.testing.assert_array_equal(result, known)
+
+
+def test_streams_know_how_the_model_scales():
+    fitted = cpc(scaling="sample").fit(X).set_params(scaling="channel")
+    with pytest.raises(ValueError, match="scaling='sample' needs whole sequences"):
+        fitted.stream()

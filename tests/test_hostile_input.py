@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
@@ -159,18 +159,22 @@ def test_features_of_others_or_a_reason(X, Z, options):
     check_another(X, Z, options)
 
 
-@pytest.mark.slow
-@settings(SETTINGS, max_examples=3000)
-@given(X=inputs(), options=options)
-def test_features_or_a_reason_at_length(X, options):
-    check_fit(X, options)
+def at_length(check, chunk):
+    """Run a check on cases of its own; the chunks are shared by several workers."""
+    long = settings(SETTINGS, derandomize=False, database=None, max_examples=500)
+    seed(chunk)(long(check))()
 
 
 @pytest.mark.slow
-@settings(SETTINGS, max_examples=7000)
-@given(X=inputs(), Z=inputs(), options=options)
-def test_features_of_others_or_a_reason_at_length(X, Z, options):
-    check_another(X, Z, options)
+@pytest.mark.parametrize("chunk", range(6))
+def test_features_or_a_reason_at_length(chunk):
+    at_length(given(X=inputs(), options=options)(check_fit), chunk)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(14))
+def test_features_of_others_or_a_reason_at_length(chunk):
+    at_length(given(X=inputs(), Z=inputs(), options=options)(check_another), chunk)
 
 
 # ---- sizes

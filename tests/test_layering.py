@@ -20,7 +20,8 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 ROOMS = {
     # Bottom: nothing of the package below.
     "_compat.py": {"sklearn"},
-    "_persistence.py": {"safetensors", "torch"},
+    "_values.py": {"torch"},
+    "_persistence.py": {"_values.py", "safetensors", "torch"},
     "metrics.py": {"sklearn"},
     "datasets/": {"sklearn"},
     # What users pass.

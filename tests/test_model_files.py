@@ -226,8 +226,8 @@ HOSTILE = {
         "cannot have the argument inf",
     ),
     "huge argument": (
-        set_at(*ENCODER, to=("ConvEncoder", 2, 8, 10**100)),
-        "cannot have the argument 10",
+        set_at(*ENCODER, to=("ConvEncoder", 2, 8, 2**60)),
+        "cannot have the argument 11529",
     ),
     "no scaling": (without("fitted", "attributes", "_scaling"), "_scaling is missing"),
     "any attribute": (

@@ -358,12 +358,10 @@ def test_more_files_of_the_first_format_still_load(name):
     np.testing.assert_allclose(
         fitted.transform(samples), known[f"{name}_features"], **close
     )
-    # The latents of the own module hardly differ: rounding, other on each CPU, decides
-    # which references count as the positive itself.
+    # The latents of the own module hardly differ. Its scores are known by the present
+    # definition, in which references close to the positive count in part.
     np.testing.assert_allclose(
-        fitted.score_samples(samples),
-        known[f"{name}_scores"],
-        **{"rtol": 2e-3} if name == "own" else close,
+        fitted.score_samples(samples), known[f"{name}_scores"], **close
     )
     assert (fitted.crop_length_, fitted.max_epochs_) == (None, 2)
     steps = {"images": (3, 3, 1), "texts": (3, 0, 1), "own": (8, 3, 2)}[name]

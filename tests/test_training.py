@@ -198,7 +198,7 @@ def test_partial_fit_adds_epochs_and_statistics():
         fitted.partial_fit(part)
     assert fitted.n_epochs_ == 2
     all_steps = np.concatenate([X[:20], 5 + X[20:]]).reshape(-1, 2)
-    np.testing.assert_allclose(fitted._scaling.scaler.mean_, all_steps.mean(0))
+    np.testing.assert_allclose(fitted._scaling.moments.mean, all_steps.mean(0))
 
 
 def test_partial_fit_learns():

@@ -24,7 +24,7 @@ from .._compat import (
 from .._data.source import Source
 from ..nn.features import column_names
 from ..nn.streaming import Pieces, can_advance, pooled_pieces, step_pieces
-from ..training.accelerator import ranks_of
+from ..training.accelerator import check_accelerator, ranks_of
 from ..training.callbacks import FitTasks
 from ..training.diagnostics import warn_if_failed
 from ..training.fitted import Fitted, net_attributes
@@ -33,7 +33,7 @@ from ..training.groups import TrainingData
 from ..training.inference import BATCH_STEPS, BATCH_VALUES, Inference, run
 from ..training.options import Objective, TrainingOptions
 from ..training.parallel import check_processes
-from ..training.runtime import autocast_type, torch_threads
+from ..training.runtime import autocast_type, own_settings
 from ..training.scores import contrastive_accuracy, score_samples
 from .building import apply_objective, kind_of, new_start, resumed_start
 from .docstrings import complete
@@ -81,6 +81,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
             resume = self.warm_start and hasattr(self, "net_")
             source = self._read(X, reset=not resume)
             attributes_of = partial(self._attributes_of, partially=False)
+            check_accelerator(self.accelerator)
             first, tasks = ranks_of(self.accelerator).rank == 0, None
             if HAS_CALLBACKS and first:
                 tasks = FitTasks(self, X, y, attributes_of)
@@ -134,7 +135,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         objective = Objective.of(self)
         data = TrainingData.of(source, groups, objective, options.batch_size)
         check_processes(options.accelerator, data)
-        with torch_threads(self.n_jobs):
+        with own_settings(self.n_jobs):
             start = resumed_start(self, source) if resume else new_start(self, source)
             apply_objective(objective, self, start, data)
             inference = self._inference(str(start.net.device))
@@ -181,9 +182,10 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
     def transform_steps(self, X: Any) -> np.ndarray | list[np.ndarray]:
         """Turn each sample into features step by step.
 
-        Step ``j`` is aligned with the input step ``j * downsampling_`` and does
-        not depend on later ones. With a `step_window`, a step has the statistics of
-        `pooling` over the steps up to it. The steps of an image are its patches.
+        Step ``j`` is aligned with the input step ``j * downsampling_`` and does not
+        depend on later ones, except with ``scaling="sample"``, which takes the mean and
+        deviation of the whole sample. With a `step_window`, a step has the statistics
+        of `pooling` over the steps up to it. The steps of an image are its patches.
 
         Parameters
         ----------
@@ -227,13 +229,13 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         check_is_fitted(self)
         if input_features is not None:
             _check_feature_names_in(self, input_features)
-        with torch.inference_mode():
+        with own_settings(None), torch.inference_mode():
             pooled = self._pooled_features().named(*self._smallest_batch())
         return np.array(column_names(pooled), dtype=object)
 
     def _step_feature_names(self) -> np.ndarray:
         """Return the names of the columns of `transform_steps`."""
-        with torch.inference_mode():
+        with own_settings(None), torch.inference_mode():
             steps = self._step_features().named(self._smallest_batch()[0])
         return np.array(column_names(steps), dtype=object)
 
@@ -251,10 +253,13 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         """Yield rows and outputs as arrays, with this estimator's threads."""
         model = self.net_.module_.eval()
         in_pieces = of_pieces if can_advance(model) else None
-        with torch_threads(self.n_jobs):
+        with own_settings(self.n_jobs):
             outputs = run(extract, source, self._inference(), in_pieces=in_pieces)
             for rows, output in outputs:
-                yield rows, output.cpu().numpy()
+                features = output.cpu().numpy()
+                if not np.isfinite(features).all():
+                    raise ValueError("The model gives features that are not finite.")
+                yield rows, features
 
     def _inference(self, device: str | None = None) -> Inference:
         """Return how the model runs. None is the device of the fitted model."""
@@ -361,7 +366,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         self, function: Callable[..., np.ndarray], source: Source
     ) -> np.ndarray:
         """Return the result of `function` for the samples and the references."""
-        with torch_threads(self.n_jobs):
+        with own_settings(self.n_jobs):
             return function(
                 self.net_.module_,
                 source,
@@ -369,13 +374,6 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
                 self._inference(),
                 skip_steps=self._architecture.skip_steps,
             )
-
-    def _nothing_to_predict(self, row: int, length: int) -> str:
-        needed = self._architecture.n_predictable - 1
-        return (
-            f"Sample {row} of X has {length} {self._step_words().steps}: nothing to "
-            f"predict. A score needs more than {needed}."
-        )
 
     # ---- checks
 

@@ -27,7 +27,9 @@ def new_start(estimator: Hooks, source: Source) -> Start:
     """Build a model that suits the samples, and random generators from the seed."""
     accelerator = estimator.accelerator
     device = (
-        resolve_device(estimator.device) if accelerator is None else accelerator.device
+        resolve_device(str(estimator.device))
+        if accelerator is None
+        else accelerator.device
     )
     weights, batches, negatives = spawn_seeds(estimator.random_state, 3)
     generator = torch.Generator().manual_seed(weights)
@@ -52,7 +54,7 @@ def new_start(estimator: Hooks, source: Source) -> Start:
     net = make_net(
         model,
         CPCLoss(generator=torch.Generator().manual_seed(negatives)),
-        device=str(device),
+        device=device,
         lr=estimator.lr,
         autocast=autocast_type(estimator.precision),
     )

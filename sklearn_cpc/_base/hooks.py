@@ -39,6 +39,8 @@ class Hooks(SharedParameters, ABC):
         "context_size",
         "prediction_steps",
     )
+    # Parameters besides these that a fitted model is made of.
+    _kept_parameters: ClassVar[tuple[str, ...]] = ()
     # What "auto" aims at.
     _auto_defaults: ClassVar[AutoDefaults] = AutoDefaults()
     # Words for the docstring.
@@ -130,9 +132,37 @@ class Hooks(SharedParameters, ABC):
         """Return the shape (T, ...) of the shortest sample that has all features."""
         return 1, self.n_channels_in_
 
+    def _single_step(self) -> tuple[int, ...]:
+        """Return the shape (1, ...) of the sample that a file's model is tried with."""
+        return self._smallest_input()
+
+    def _check_restored(self, attributes: dict[str, Any], model: Model) -> None:
+        """Refuse fitted attributes of a file that do not suit the model.
+
+        Parameters
+        ----------
+        attributes : dict
+            By name, of the types of `_fitted_types`.
+        model : Model
+            Its weights have not been read yet.
+
+        Raises
+        ------
+        ValueError
+            With the reason.
+        """
+
     def _step_words(self) -> StepWords:
         """Return words for messages about steps."""
         return StepWords()
+
+    def _nothing_to_predict(self, row: int, length: int) -> str:
+        """Return why a sample has no score."""
+        needed = self._architecture.n_predictable - 1
+        return (
+            f"Sample {row} of X has {length} {self._step_words().steps}: nothing to "
+            f"predict. A score needs more than {needed}."
+        )
 
     def _statistics(self) -> Statistics:
         if self.pooling != "auto":

@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 from sklearn.base import BaseEstimator
+from torch import device
 from torch.nn import Module
 
 from .._compat import HasMethods, Interval, StrOptions
@@ -186,7 +187,9 @@ SHARED: dict[str, Parameter] = {
         each with negatives of its own.""",
     ),
     "device": Parameter(
-        "str", [str], '"auto" is CUDA, then MPS, then the CPU; or any torch device.'
+        "str or torch.device",
+        [str, device],
+        '"auto" is CUDA, then MPS, then the CPU; or any torch device.',
     ),
     "precision": Parameter(
         '{"float32", "bf16"}',
@@ -196,8 +199,9 @@ SHARED: dict[str, Parameter] = {
     "n_jobs": Parameter(
         "int or None",
         [Integral, None],
-        """Threads of torch during training and transforming, restored afterwards. -1 is
-        all cores; None leaves torch's own number.""",
+        """Threads of torch during training and transforming, restored afterwards; at
+        most 8, or as many as there are cores. -1 is all cores; None leaves torch's own
+        number.""",
     ),
     "warm_start": Parameter(
         "bool",
@@ -340,7 +344,11 @@ def names(
         If there are none, or one twice, or unknown ones.
     """
     chosen = (value,) if isinstance(value, str) else tuple(value)
-    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(options):
+    if (
+        not chosen
+        or not all(isinstance(name, str) and name in options for name in chosen)
+        or len(set(chosen)) < len(chosen)
+    ):
         raise ValueError(
             f"{parameter}={value!r} must be one or several different ones of "
             f"{', '.join(map(repr, options))}."

@@ -8,6 +8,7 @@ remake the model; see `sklearn_cpc.nn.registry`.
 import copy
 import inspect
 import io
+import math
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,17 +18,20 @@ from sklearn.utils.validation import check_is_fitted
 from .._persistence import ModelFileError, dump, load, read_file, write_file
 from ..nn import registry
 from ..nn.checks import as_encoder
-from ..nn.loss import CPCLoss
 from ..nn.model import Model
 from ..training.architecture import Architecture
+from ..training.checked_state import check_weights
 from ..training.fitted import net_attributes
 from ..training.net import make_net
-from ..training.runtime import autocast_type, available_device
-from ..training.state import net_state, restore
+from ..training.runtime import autocast_type, available_device, own_settings
+from ..training.state import check_state, net_state, restore
+from .checking import check_attributes, check_kinds, remade_loss
 from .hooks import Hooks
 
 # Parameters that belong to a process, not to a model.
 NOT_SAVED = {"callbacks", "accelerator"}
+# Values of a sample that a model is tried with.
+LARGEST_TRIAL = 2**20
 # The parts of a model file. "own" names the user's own objects, which no file holds.
 CONTENT = {
     "class": str,
@@ -82,7 +86,11 @@ class SavingMixin(Hooks):
         check_is_fitted(self)
         self._validate_params()
         parameters, own = _plain(
-            {n: v for n, v in self.get_params(deep=False).items() if n not in NOT_SAVED}
+            {
+                n: str(value) if isinstance(value, torch.device) else value
+                for n, value in self.get_params(deep=False).items()
+                if n not in NOT_SAVED
+            }
         )
         fitted_parameters, own_parts = _plain(self._fitted_parameters)
         fitted = self._fitted_content()
@@ -92,6 +100,7 @@ class SavingMixin(Hooks):
         write_file(path, dump(content, "model", self._classes()))
 
     @classmethod
+    @own_settings(None)  # what is read within an inference mode could not be trained
     def load(cls, path: Any, **parameters: Any) -> Self:
         """Read a fitted estimator from a file that `save` has written.
 
@@ -102,8 +111,9 @@ class SavingMixin(Hooks):
         path : str or path-like
             The file.
         **parameters : dict
-            Parameters that replace the saved ones, such as ``device="cpu"``. Your own
-            modules must be among them, with any weights.
+            Parameters that replace the saved ones, such as ``device="cpu"``, except
+            what the model is made of, such as `latent_size`. Your own modules must be
+            among them, with any weights.
 
         Returns
         -------
@@ -118,7 +128,8 @@ class SavingMixin(Hooks):
             A ValueError: the file is damaged, of another kind or class, or from a
             newer release.
         ValueError
-            If one of your own modules is missing or does not suit the weights.
+            If one of your own modules is missing or does not suit the weights, or a
+            parameter cannot be replaced.
         OSError
             If the file cannot be read.
         """
@@ -132,29 +143,30 @@ class SavingMixin(Hooks):
             raise ModelFileError(
                 f"{name} was saved by {saved_by}: use {saved_by}.load."
             )
-        unknown = {*saved, *own} - set(cls._get_param_names())
+        names = set(cls._get_param_names()) - NOT_SAVED
+        unknown = {*saved, *own} - names
+        unknown |= fitted_parameters.keys() - set(cls._architecture_parameters)
         if unknown:
             raise ModelFileError(
                 f"{name} has parameters that this release does not know: "
                 f"{', '.join(sorted(unknown))}. Update sklearn_cpc."
             )
-        if missing := {n: kind for n, kind in own.items() if n not in parameters}:
-            what = " and ".join(f"{n} ({kind})" for n, kind in missing.items())
-            call = ", ".join(f"{n}=..." for n in missing)
-            raise ValueError(
-                f"{name} was saved with your own {what}; no file holds their code. "
-                f"Pass it again: {cls.__name__}.load(path, {call})."
-            )
+        cls._check_passed(name, parameters, own, saved | fitted_parameters)
         estimator = cls()
-        estimator.set_params(**saved | parameters)
+        try:
+            for values in (fitted_parameters, saved):
+                estimator.set_params(**{n: values[n] for n in values if n in names})
+                estimator._validate_params()
+        except Exception as error:  # a hostile file may raise anything
+            raise ModelFileError(f"{name} holds no usable model: {error}") from error
+        estimator.set_params(**parameters)
         estimator._validate_params()
         estimator._fitted_parameters = fitted_parameters | {
             n: parameters[n] for n in own
         }
         try:
             estimator._restore(fitted)
-            estimator.get_feature_names_out()  # runs the model
-        except Exception as error:  # a hostile file may raise anything
+        except Exception as error:  # likewise
             if own:
                 raise ValueError(
                     f"{' and '.join(own)} must be as in the fit that {name} is from: "
@@ -162,6 +174,33 @@ class SavingMixin(Hooks):
                 ) from error
             raise ModelFileError(f"{name} holds no usable model: {error}.") from error
         return estimator
+
+    @classmethod
+    def _check_passed(
+        cls,
+        name: str,
+        parameters: dict[str, Any],
+        own: dict[str, str],
+        saved: dict[str, Any],
+    ) -> None:
+        """Ask for the user's own parts; refuse others for what the model is made of."""
+        if not all(isinstance(k, str) and k.isidentifier() for k in own.values()):
+            raise ModelFileError(f"{name} does not say its own.")
+        if missing := {n: kind for n, kind in own.items() if n not in parameters}:
+            what = " and ".join(f"{n} ({kind})" for n, kind in missing.items())
+            call = ", ".join(f"{n}=..." for n in missing)
+            raise ValueError(
+                f"{name} was saved with your own {what}; no file holds their code. "
+                f"Pass it again: {cls.__name__}.load(path, {call})."
+            )
+        for made_of in {*cls._architecture_parameters, *cls._kept_parameters} - {*own}:
+            if made_of in parameters and made_of in saved:
+                passed, known = parameters[made_of], saved[made_of]
+                if passed is not known and passed != known:
+                    raise ValueError(
+                        f"{made_of}={passed!r} cannot replace {known!r}: the model in "
+                        f"{name} is made of it. Fit a new one."
+                    )
 
     # ---- pickles and copies
 
@@ -177,6 +216,9 @@ class SavingMixin(Hooks):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = state.copy()
+        for name in state:
+            if callable(getattr(type(self), name, None)):
+                raise ValueError(f"{name} is a method, which no pickle replaces.")
         for name, parameter in inspect.signature(type(self)).parameters.items():
             state.setdefault(name, parameter.default)  # earlier releases had fewer
         fitted = state.pop("_fitted", None)
@@ -184,14 +226,16 @@ class SavingMixin(Hooks):
             state["_fitted_parameters"] = state.pop("_architecture")
         super().__setstate__(state)
         if fitted is not None:
-            file = io.BytesIO(fitted)
-            self._restore(load(file, "fitted estimator", self._classes()))
+            with own_settings(None):
+                file = io.BytesIO(fitted)
+                self._restore(load(file, "fitted estimator", self._classes()))
 
     def __copy__(self) -> Self:
         new = object.__new__(type(self))
         new.__dict__.update(vars(self))
         return new
 
+    @own_settings(None)
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy everything, also the state of the optimizer."""
         memo[id(self)] = new = object.__new__(type(self))
@@ -233,51 +277,70 @@ class SavingMixin(Hooks):
             },
         }
 
-    def _restore(self, content: dict[str, Any]) -> None:
-        """Restore the fitted attributes from `_fitted_content`."""
+    def _restore(self, content: Any) -> None:
+        """Restore the fitted attributes from `_fitted_content`, and try the model."""
+        parts = {"model", "loss", "net", "attributes"}
+        if not isinstance(content, dict) or content.keys() != parts:
+            raise ValueError("its parts are not those of a fitted estimator")
         attributes = content["attributes"]
-        for name, kind in self._fitted_types.items():
-            if not isinstance(attributes.get(name), kind):
-                raise ValueError(f"{name} is missing or of another type")
-        if unknown := attributes.keys() - self._fitted_types.keys():
-            raise ValueError(f"{sorted(unknown)} are not known to this release")
-        model = self._remade_model(content["model"], attributes["n_channels_in_"])
-        weights = content["net"]["weights"]
-        if _outlines(model.state_dict()) != _outlines(weights):
-            raise ValueError("the weights do not suit the model")
-        model.load_state_dict(weights, assign=True)
-        kind, options = content["loss"]
-        make_loss: Any = registry.find(kind)
-        loss: CPCLoss = make_loss(**options, generator=torch.Generator())
-        net = make_net(
-            model,
-            loss,
-            device=available_device(self.device),
-            lr=self.lr,
-            autocast=autocast_type(self.precision),
-        )
-        restore(net, content["net"])
-        # Files of the first format lack the two.
-        added = {"crop_length_": None, "max_epochs_": len(net.history)}
-        attributes = added | attributes
-        architecture = Architecture.of(
-            model, loss.skip_steps, attributes["crop_length_"]
-        )
-        self.__dict__.update(attributes, **net_attributes(net, architecture))
+        check_kinds(attributes, self._fitted_types)
+        with own_settings(self.n_jobs):
+            weights = content["net"]["weights"]
+            model = self._remade_model(
+                content["model"], attributes["n_channels_in_"], len(weights)
+            )
+            check_weights(weights, model)
+            check_attributes(attributes, model)
+            self._check_restored(attributes, model)
+            model.load_state_dict(weights, assign=True)
+            loss = remade_loss(content["loss"])
+            net = make_net(
+                model,
+                loss,
+                device=available_device(str(self.device)),
+                lr=self.lr,
+                autocast=autocast_type(self.precision),
+            )
+            check_state(net, content["net"])
+            restore(net, content["net"])
+            # Files of the first format lack the two.
+            added = {"crop_length_": None, "max_epochs_": len(net.history)}
+            attributes = added | attributes
+            architecture = Architecture.of(
+                model, loss.skip_steps, attributes["crop_length_"]
+            )
+            self.__dict__.update(attributes, **net_attributes(net, architecture))
+            self._try_model()
 
-    def _remade_model(self, described: dict[str, Any], n_channels: int) -> Model:
+    def _remade_model(
+        self, described: dict[str, Any], n_channels: int, n_weights: int
+    ) -> Model:
         """Make the model from its description, without memory for its weights."""
         own = self._own_modules()
+        make_model: Any = registry.find(described["class"])
+        if not issubclass(make_model, Model):
+            raise ValueError(f"{described['class']} is not a model")
         parts = {
-            role: registry.remake(part, own)
+            role: registry.remake(part, own, n_weights)
             for role, part in described["parts"].items()
         }
         if parts.get("encoder") is not None and "encoder" in own:
             # The first format does not say how far an own module downsamples.
-            parts["encoder"] = as_encoder(parts["encoder"], n_channels)
-        make_model: Any = registry.find(described["class"])
+            n_steps = min(1024, LARGEST_TRIAL // max(n_channels, 1))
+            if n_steps < 2:
+                raise ValueError(f"nothing tells that there are {n_channels} channels")
+            parts["encoder"] = as_encoder(parts["encoder"], n_channels, n_steps)
         model: Model = make_model(**parts)
         return model
+
+    @torch.inference_mode()
+    def _try_model(self) -> None:
+        """Run the model on a sample of one step, if that is no large one."""
+        self._statistics()
+        shape = self._single_step()
+        if math.prod(shape) <= LARGEST_TRIAL:
+            x = torch.zeros(1, *shape, device=self.device_)
+            self._pooled_features().named(x, torch.ones(1, device=x.device))
 
 
 def _plain(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -290,7 +353,3 @@ def _plain(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         except TypeError:
             other[name] = type(value).__name__
     return plain, other
-
-
-def _outlines(weights: dict[str, torch.Tensor]) -> dict[str, Any]:
-    return {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}

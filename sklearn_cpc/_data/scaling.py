@@ -1,7 +1,7 @@
 """Scaling: values minus a mean, divided by a scale.
 
-All computation is in float64. So large offsets cost no precision, and equal values give
-equal results in every dtype.
+All computation is in float64, on differences from the first value. So large offsets
+cost no precision, and equal values give equal results in every dtype.
 
 To add one: write the class and name it in `SCALINGS`.
 """
@@ -11,16 +11,64 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 from .sequences import CHUNK, Sequences, release
 
-# What a StandardScaler has learned.
+# The names of the moments in files.
 MOMENTS = ("mean_", "var_", "scale_", "n_samples_seen_")
+# A standard deviation of so many units in the last place of the mean is rounding.
+ROUNDING = 10 * np.finfo(np.float64).eps
+
+
+class Moments:
+    """Number, mean and variance of each channel, of steps that come piece by piece.
+
+    Parameters
+    ----------
+    n_channels : int
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        self.n_seen = np.zeros(n_channels, np.int64)
+        self.mean, self.var = np.zeros((2, n_channels))
+
+    def add(self, steps: np.ndarray) -> None:
+        """Add steps ``(n, C)``, which may hold NaN for missing values."""
+        steps = steps.astype(np.float64)
+        observed = ~np.isnan(steps)
+        n_new = observed.sum(0)
+        first = np.take_along_axis(steps, observed.argmax(0)[None], 0)[0]
+        first[n_new == 0] = 0
+        steps -= first
+        steps[~observed] = 0
+        mean = steps.sum(0) / np.maximum(n_new, 1)
+        steps -= mean
+        steps[~observed] = 0
+        squares = np.square(steps, out=steps).sum(0)
+        # Chan, Golub, LeVeque (1979)
+        total = np.maximum(self.n_seen + n_new, 1)
+        known, share = self.n_seen / total, n_new / total
+        ahead = (first - self.mean) + mean
+        self.var = self.var * known + squares / total + ahead**2 * share * known
+        merged = np.where(self.n_seen, self.mean + ahead * share, first + mean)
+        self.mean = np.where(n_new, merged, self.mean)
+        self.n_seen = self.n_seen + n_new
+
+    @property
+    def scale(self) -> np.ndarray:
+        """The standard deviation, or 1 where rounding alone explains it."""
+        std = np.sqrt(self.var)
+        scale: np.ndarray = np.where(std <= ROUNDING * np.abs(self.mean), 1.0, std)
+        return scale
 
 
 class Scaling(ABC):
     """Learns mean and scale from training sequences."""
+
+    @property
+    def n_channels(self) -> int | None:
+        """The number of channels that it has learned; None takes any number."""
+        return None
 
     @abstractmethod
     def partial_fit(self, sequences: Sequences) -> None:
@@ -35,40 +83,54 @@ class ChannelScaling(Scaling):
     """Mean and standard deviation of each channel over all training steps so far."""
 
     def __init__(self) -> None:
-        self.scaler = StandardScaler()
+        self.moments = Moments(0)
+        self.scale = self.moments.scale
+
+    @property
+    def n_channels(self) -> int:
+        """The number of channels."""
+        return len(self.scale)
 
     def partial_fit(self, sequences: Sequences) -> None:
         """Add the steps of `sequences` to the statistics."""
+        if not self.n_channels:
+            self.moments = Moments(sequences.n_channels)
         for steps in _chunks_of_steps(sequences):
-            known = {
-                name: np.copy(getattr(self.scaler, name, unknown))
-                for name, unknown in (("mean_", 0.0), ("var_", 0.0), ("scale_", np.nan))
-            }
-            with np.errstate(divide="ignore", invalid="ignore"):
-                self.scaler.partial_fit(steps)
-            # A channel without a value in this chunk is NaN now; it would stay NaN.
-            for name, before in known.items():
-                moment = getattr(self.scaler, name)
-                np.copyto(moment, before, where=np.isnan(moment))
+            self.moments.add(steps)
+        self.scale = self.moments.scale
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: np.asarray(getattr(self.scaler, name)) for name in MOMENTS}
+        moments = self.moments
+        values = (moments.mean, moments.var, self.scale, moments.n_seen)
+        return dict(zip(MOMENTS, values, strict=True))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         mean, var, scale, n_seen = (np.asarray(state[name]) for name in MOMENTS)
-        if not mean.shape == var.shape == scale.shape == (mean.size,):
+        scale = np.nan_to_num(scale, nan=1.0)  # of channels that were never seen
+        kinds = "".join(moment.dtype.kind for moment in (mean, var, scale, n_seen))
+        if (
+            not mean.shape == var.shape == scale.shape == (mean.size,)
+            or n_seen.shape not in {(), mean.shape}
+            or kinds[:3] != "fff"
+            or kinds[3] not in "iuf"
+            or not mean.size
+        ):
             raise ValueError("the statistics of the scaling do not fit together")
-        self.scaler = StandardScaler()
-        self.scaler.mean_, self.scaler.var_, self.scaler.scale_ = mean, var, scale
-        self.scaler.n_samples_seen_ = n_seen[()]  # a number, or one for each channel
-        self.scaler.n_features_in_ = mean.size
+        fine = np.isfinite(mean) & np.isfinite(var) & (var >= 0) & (n_seen >= 0)
+        if not (fine & np.isfinite(scale) & (scale > 0)).all():
+            raise ValueError("the statistics of the scaling are not those of numbers")
+        self.moments = Moments(mean.size)
+        self.moments.mean, self.moments.var = mean.astype(float), var.astype(float)
+        self.moments.n_seen = np.full(mean.size, n_seen, np.int64)
+        self.scale = scale.astype(float)
 
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
         """Return the same mean and scale for every sequence."""
-        mean = self.scaler.mean_
-        scale = np.nan_to_num(self.scaler.scale_, nan=1.0)
-        shape = (len(sequences), 1, len(mean))
-        return np.broadcast_to(mean, shape), np.broadcast_to(scale, shape)
+        shape = (len(sequences), 1, self.n_channels)
+        return (
+            np.broadcast_to(self.moments.mean, shape),
+            np.broadcast_to(self.scale, shape),
+        )
 
 
 class SampleScaling(Scaling):
@@ -79,11 +141,13 @@ class SampleScaling(Scaling):
 
     def statistics(self, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean and the scale of each sequence."""
-        moments = []
+        mean, scale = np.empty((2, len(sequences), 1, sequences.n_channels))
         for row in range(len(sequences)):
-            moments.append(_moments(sequences, row))
+            moments = Moments(sequences.n_channels)
+            for values in sequences.pieces(row):
+                moments.add(values)
+            mean[row], scale[row] = moments.mean, moments.scale
             release([sequences.arrays[row]])
-        mean, scale = np.array(moments).swapaxes(0, 1)[:, :, None]  # (n, 1, C)
         return mean, scale
 
 
@@ -104,22 +168,6 @@ SCALINGS: dict[str | None, type[Scaling]] = {
     "sample": SampleScaling,
     None: NoScaling,
 }
-
-
-def _moments(sequences: Sequences, row: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and scale of the channels of one sequence, ``(C,)`` each."""
-    n_observed, total, squares = np.zeros((3, sequences.n_channels))
-    for values in sequences.pieces(row):
-        n_observed = n_observed + (~np.isnan(values)).sum(0)
-        total = total + np.nansum(values, 0, dtype=np.float64)
-    n_observed = np.maximum(n_observed, 1)
-    mean = total / n_observed
-    for values in sequences.pieces(row):
-        squares = squares + np.nansum((values - mean) ** 2, 0)
-    std = np.sqrt(squares / n_observed)
-    # Rounding alone gives a constant channel a standard deviation above 0.
-    constant = std <= n_observed * np.finfo(np.float64).eps * np.abs(mean)
-    return mean, np.where(constant, 1.0, std)
 
 
 def _chunks_of_steps(sequences: Sequences) -> Iterator[np.ndarray]:

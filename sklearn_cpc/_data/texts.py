@@ -3,13 +3,20 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .tokenizers import splitter, train_byte_pairs
+from .tokenizers import (
+    as_state,
+    from_file,
+    in_files,
+    is_digest,
+    splitter,
+    train_byte_pairs,
+)
 
 # Ids that no token has; id 0 is padding.
 UNKNOWN, N_RESERVED = 1, 2
@@ -82,7 +89,8 @@ class TextReader:
         Whether texts are lowercased first.
     tokenizer : str or callable
         "word", the JSON of a tokenizer of `tokenizers`, or ``text -> list of str``.
-        Copies and files do not keep a callable.
+        Copies and files keep byte pairs, the digest of another tokenizer, and nothing
+        of a callable.
     vocabulary : dict
         From token to id. The ids start at `N_RESERVED`.
     """
@@ -114,7 +122,7 @@ class TextReader:
         if tokenizer == "bpe":
             state, tokens = train_byte_pairs(texts, size)
         else:
-            state = tokenizer.to_str() if hasattr(tokenizer, "to_str") else tokenizer
+            state = as_state(tokenizer)
             split = splitter(state)
             counts = Counter(token for text in texts for token in split(text))
             # Ties are broken by the token, so that the order of X does not matter.
@@ -123,14 +131,61 @@ class TextReader:
         return cls(unit, lowercase, state, vocabulary)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = self.tokenizer if isinstance(self.tokenizer, str) else None
-        return {**vars(self), "tokenizer": kept}
+        return {**vars(self), "tokenizer": in_files(self.tokenizer)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        kinds = {
+            "unit": str,
+            "lowercase": bool,
+            "tokenizer": str | None,
+            "vocabulary": dict,
+        }
+        if state.keys() != kinds.keys() or not all(
+            isinstance(state[name], kind) for name, kind in kinds.items()
+        ):
+            raise ValueError("it does not say how to read texts")
         ids = sorted(state["vocabulary"].values())
         if ids != list(range(N_RESERVED, N_RESERVED + len(ids))):
             raise ValueError("the ids of the vocabulary are not consecutive")
-        vars(self).update(state)
+        if state["unit"] not in {"token", "sentence"}:
+            raise ValueError(f"texts have no unit {state['unit']!r:.40}")
+        tokenizer = from_file(state["tokenizer"], state["vocabulary"])
+        vars(self).update(state, tokenizer=tokenizer)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TextReader":
+        """Keep a tokenizer that no file keeps."""
+        return replace(self, vocabulary=dict(self.vocabulary))
+
+    def with_tokenizer(self, tokenizer: Any) -> "TextReader":
+        """Return a reader with the user's tokenizer where no file keeps it.
+
+        Parameters
+        ----------
+        tokenizer : tokenizers.Tokenizer or callable
+            As in the fit.
+
+        Returns
+        -------
+        TextReader
+
+        Raises
+        ------
+        ValueError
+            If it is another tokenizer than the one of the fit.
+        """
+        if isinstance(self.tokenizer, str) and not is_digest(self.tokenizer):
+            return self
+        if callable(self.tokenizer):
+            return self
+        if isinstance(tokenizer, str):
+            raise ValueError(f"tokenizer={tokenizer!r} is not the one of the fit")
+        given = as_state(tokenizer)
+        if isinstance(self.tokenizer, str) and in_files(given) != self.tokenizer:
+            raise ValueError(
+                f"tokenizer={type(tokenizer).__name__} is not the one of the fit. Pass "
+                "that one: tokenizer=..."
+            )
+        return replace(self, tokenizer=given)
 
     def read(self, texts: list[str]) -> "Texts":
         """Return the texts as ids; a text without tokens gets an unknown token."""

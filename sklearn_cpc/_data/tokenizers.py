@@ -1,5 +1,12 @@
-"""Tokenizers: from a text to a list of tokens."""
+"""Tokenizers: from a text to a list of tokens.
 
+A tokenizer of the library `tokenizers` is kept as its JSON. From a file, only the
+vocabulary and the merges of byte pairs are taken: the other parts of a tokenizer can
+make gigabytes of a line, or not come to an end.
+"""
+
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +16,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 # Tokens that a byte-level encoding starts with.
 N_BYTES = 256
+# What the digest of a tokenizer starts with.
+DIGEST = "sha256:"
 
 
 def splitter(tokenizer: Any) -> Callable[[str], list[str]]:
@@ -31,9 +40,108 @@ def splitter(tokenizer: Any) -> Callable[[str], list[str]]:
     if callable(tokenizer):
         return _checked(tokenizer)
     encode = import_tokenizers().Tokenizer.from_str(tokenizer)
-    encode.no_padding()
-    encode.no_truncation()
-    return lambda text: encode.encode(text, add_special_tokens=False).tokens
+
+    def split(text: str) -> list[str]:
+        with _no_panic(f"on {text!r:.40}"):
+            tokens: list[str] = encode.encode(text, add_special_tokens=False).tokens
+        return tokens
+
+    return split
+
+
+@contextmanager
+def _no_panic(where: str) -> Iterator[None]:
+    """Turn a panic of Rust, which is no `Exception`, into an error with a name."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"The tokenizer fails {where}: {error}") from None
+
+
+def as_state(tokenizer: Any) -> Any:
+    """Return the JSON of a tokenizer of `tokenizers`, and others as they are.
+
+    Nothing in it is random, cuts or pads texts, or adds tokens.
+    """
+    if not hasattr(tokenizer, "to_str"):
+        return tokenizer
+    return _reduced(tokenizer.to_str())
+
+
+def _reduced(text: str) -> str:
+    """Return the JSON of a tokenizer without what is switched off."""
+    state = json.loads(text)
+    state |= dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
+    if "dropout" in state["model"]:
+        state["model"]["dropout"] = None
+    return json.dumps(state)
+
+
+def in_files(tokenizer: Any) -> str | None:
+    """Return what files hold of a state: all, the digest, or None of a callable."""
+    if not isinstance(tokenizer, str):
+        return None
+    if tokenizer == "word" or is_digest(tokenizer):
+        return tokenizer
+    state = json.loads(tokenizer)
+    model = state.pop("model")
+    known = json.loads(_byte_pairs({}, []).to_str())
+    known_model = known.pop("model")
+    if state == known and model | {"vocab": {}, "merges": []} == known_model:
+        return tokenizer
+    return DIGEST + hashlib.sha256(_reduced(tokenizer).encode()).hexdigest()
+
+
+def is_digest(tokenizer: str) -> bool:
+    """Whether a file holds the digest of a tokenizer alone."""
+    return tokenizer.startswith(DIGEST)
+
+
+def from_file(tokenizer: str | None, vocabulary: dict[str, int]) -> str | None:
+    """Return the state of a tokenizer that a file holds.
+
+    Parameters
+    ----------
+    tokenizer : str or None
+        "word", the digest of a user's tokenizer, or JSON with byte pairs. Of all other
+        JSON, the digest is returned: the user has to pass the tokenizer.
+    vocabulary : dict of str to int
+        Of the same file.
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    ValueError
+        If the byte pairs do not suit the vocabulary.
+    """
+    kept = in_files(tokenizer)
+    if kept is None or kept == "word" or is_digest(kept):
+        return kept
+    model = json.loads(kept)["model"]
+    # Old releases of the library write a merge as one text.
+    merges = [
+        tuple(merge.split(" ") if isinstance(merge, str) else merge)
+        for merge in model["merges"]
+    ]
+    first = min(vocabulary.values(), default=0)
+    if {token: i + first for token, i in model["vocab"].items()} != vocabulary:
+        raise ValueError("the byte pairs do not suit the vocabulary")
+    with _no_panic("on its byte pairs"):
+        rebuilt: str = _byte_pairs(model["vocab"], merges).to_str()
+    return rebuilt
+
+
+def _byte_pairs(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Any:
+    """Return a tokenizer of byte pairs."""
+    tokenizers = import_tokenizers()
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
+    return tokenizer
 
 
 def _checked(tokenizer: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
@@ -59,12 +167,10 @@ def train_byte_pairs(texts: list[str], size: int) -> tuple[str, list[str]]:
             f"vocabulary_size={size} is less than the {N_BYTES} bytes that a "
             "byte-level BPE starts with. Use a larger one, or tokenizer='word'."
         )
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.pre_tokenizer = byte_level
+    tokenizer = _byte_pairs({}, [])
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=size,
-        initial_alphabet=sorted(byte_level.alphabet()),
+        vocab_size=int(size),
+        initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     with _no_threads():

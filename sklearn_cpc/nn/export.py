@@ -37,11 +37,16 @@ class SampleStatistics(nn.Module):
     def forward(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         # (B, T, C), float64 and bool -> (B, 1, C)
         n_observed = observed.sum(1, keepdim=True).double().clamp(min=1)
-        mean = torch.where(observed, x, 0.0).sum(1, keepdim=True) / n_observed
-        centred = torch.where(observed, x - mean, 0.0)
+        # Differences from the first value keep their precision at any offset.
+        place = observed.long().argmax(1, keepdim=True)
+        first = torch.nan_to_num(x.gather(1, place))
+        shifted = torch.where(observed, x - first, 0.0)
+        mean = shifted.sum(1, keepdim=True) / n_observed
+        centred = torch.where(observed, shifted - mean, 0.0)
         std = (centred.square().sum(1, keepdim=True) / n_observed).sqrt()
+        mean = first + mean
         # Rounding alone gives a constant channel a standard deviation above 0.
-        rounding = n_observed * torch.finfo(torch.float64).eps * mean.abs()
+        rounding = 10 * torch.finfo(torch.float64).eps * mean.abs()
         return mean, torch.where(std <= rounding, 1.0, std)
 
 

@@ -5,9 +5,11 @@ a library must not touch.
 """
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +17,9 @@ Module = TypeVar("Module", bound=nn.Module)
 
 # Smaller than torch's 1: few updates reach a rare token, and they must move it far.
 EMBEDDING_STD = 0.3
+# What torch takes for a size, in products of a few.
+LARGEST = 2**31
+TOO_LARGE = "Use a smaller latent_size or context_size."
 
 
 def build(
@@ -22,8 +27,28 @@ def build(
     generator: torch.Generator | None = None,
     arguments: Sequence[Any] = (),
 ) -> Module:
-    """Make a module and draw its weights from `generator` alone."""
-    module = outline(make, arguments)
+    """Make a module and draw its weights from `generator` alone.
+
+    Raises
+    ------
+    ValueError
+        If its weights do not fit into the memory of this machine.
+    """
+    if any(isinstance(a, int | np.integer) and a > LARGEST for a in arguments):
+        raise ValueError(
+            f"A model cannot have the sizes {list(arguments)}. {TOO_LARGE}"
+        )
+    try:
+        module = outline(make, arguments)
+        n_bytes = sum(w.numel() * w.element_size() for w in module.parameters())
+    except RuntimeError as error:  # more than torch can count
+        raise ValueError(f"{error} {TOO_LARGE}") from None
+    # Training needs gradients and two moments besides.
+    if 4 * n_bytes > memory():
+        raise ValueError(
+            f"The weights and their training would take {4 * n_bytes / 1e9:.0f} GB of "
+            f"memory, but this machine has {memory() / 1e9:.0f} GB. {TOO_LARGE}"
+        )
     module.to_empty(device="cpu")
     initialize(module, generator)
     return module
@@ -35,8 +60,18 @@ def outline(make: Callable[..., Module], arguments: Sequence[Any]) -> Module:
     Its constructor draws no random numbers there, so that it does not touch the global
     generator, not even where several threads fit at once.
     """
+    # Recurrent layers take no numbers of numpy.
+    plain = [a.item() if isinstance(a, np.number) else a for a in arguments]
     with torch.device("meta"):
-        return make(*arguments)
+        return make(*plain)
+
+
+def memory() -> float:
+    """Return the bytes of memory of this machine; infinity if the system cannot say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return math.inf
 
 
 def initialize(module: nn.Module, generator: torch.Generator | None) -> None:

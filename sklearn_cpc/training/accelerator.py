@@ -41,6 +41,10 @@ class SingleProcess:
         loss.backward()
 
 
+# What an accelerator must have.
+NEEDED = (*Accelerator.__annotations__, "autocast", "backward")
+
+
 def ranks_of(accelerator: Accelerator | None) -> Ranks:
     """Return the processes of an accelerator, or the single one without."""
     if accelerator is None:
@@ -51,9 +55,24 @@ def ranks_of(accelerator: Accelerator | None) -> Ranks:
 
 
 def check_accelerator(accelerator: Accelerator | None) -> None:
-    """Refuse engines that hold only a part of the model in each process."""
+    """Refuse what is no accelerator, or one that divides the model itself.
+
+    Raises
+    ------
+    TypeError
+        If it lacks an attribute.
+    ValueError
+        If its processes hold a part of the model each.
+    """
     if accelerator is None:
         return
+    missing = [name for name in NEEDED if not hasattr(accelerator, name)]
+    if missing:
+        raise TypeError(
+            f"accelerator={type(accelerator).__name__} has no "
+            f"{' and no '.join(missing)}. Pass an accelerate.Accelerator, or an object "
+            f"with its {', '.join(NEEDED)}."
+        )
     kind: str = accelerator.distributed_type.value
     if kind != "NO" and not kind.startswith("MULTI_"):
         raise ValueError(

@@ -1,16 +1,13 @@
 """Checkpoints: an interrupted fit resumes where it stopped."""
 
-import hashlib
 import os
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from skorch.callbacks import Callback
 
-from .._data.source import Source
 from .._persistence import (
     ModelFileError,
     dump,
@@ -19,13 +16,13 @@ from .._persistence import (
     write_file,
 )
 from .batches import RandomCrops
-from .state import Net, net_state, not_finite, restore
+from .callback_state import check_callbacks, kept
+from .fingerprint import fingerprint, first_fingerprint
+from .state import Net, check_state, net_state, not_finite, restore
 from .validation import Validation
 
-# Format of the bytes behind a digest. With another one, no older checkpoint would
-# match.
-DIGEST_FORMAT = 1
-BATCH_SIZE = 32  # windows read at once for the digest of the data
+# What a checkpoint holds.
+PARTS = {"fit", "net", "rng", "callbacks"}
 
 
 class Checkpoint(Callback):
@@ -50,9 +47,10 @@ class Checkpoint(Callback):
     `random_state` must be an int: with None, no two fits are the same. The file holds
     the weights, the state of the optimizer and of all random generators, and the
     history. It also holds the attributes of every callback that end with an underscore;
-    they must be numbers, strings, arrays, tensors, or lists and dictionaries of them.
-    It holds no code. If the file cannot be written, a warning says so, and training
-    continues. `partial_fit`, which trains for one epoch, neither reads nor writes it.
+    they must be numbers, strings, arrays, tensors, or lists and dictionaries of them,
+    and get back values of their types only. It holds no code. If the file cannot be
+    written, a warning says so, and training continues. `partial_fit`, which trains for
+    one epoch, neither reads nor writes it.
 
     Examples
     --------
@@ -103,28 +101,44 @@ class Checkpoint(Callback):
         self._written = time.monotonic()
         if net.max_epochs == 1:
             return  # a `partial_fit` has nothing to write and nothing to resume
-        self._fit = _fingerprint(net, batches, validation)
+        self._fit = fingerprint(net, batches, validation, Checkpoint)
         self._rng = batches.rng
         content = None
         if net.ranks.rank == 0:  # of several processes, the first one reads
             remove_leftovers(self.path)
             if os.path.exists(self.path):
-                content = self._read()
+                content = read_file(self.path, "checkpoint")
+                first = first_fingerprint(net, batches, self._fit, Checkpoint)
+                self._check(net, content, first)
         content = net.ranks.broadcast(content)
         if content is not None:
             self._resume(net, content)
 
-    def _read(self) -> dict[str, Any]:
-        content = read_file(self.path, "checkpoint")
-        saved = content["fit"]
-        differ = [part for part, digest in self._fit.items() if saved[part] != digest]
+    def _check(self, net: Net, content: Any, first: dict[str, str]) -> None:
+        """Refuse the checkpoint of another fit, or one that no fit has written."""
+        name = f"{os.fspath(self.path)!r}"
+        saved = content.get("fit")
+        if content.keys() != PARTS or not isinstance(saved, dict):
+            raise ModelFileError(f"{name} does not hold a checkpoint.")
+        # The first format has fewer digests.
+        wanted = first if saved.keys() == first.keys() else self._fit
+        differ = [part for part, digest in wanted.items() if saved.get(part) != digest]
         if differ:
             raise ModelFileError(
-                f"{os.fspath(self.path)!r} is the checkpoint of another fit: "
+                f"{name} is the checkpoint of another fit: "
                 f"{' and '.join(differ)} differ. Fit as before to resume, delete the "
                 "file to train again, or use another path."
             )
-        return content
+        try:
+            check_state(net, content["net"], in_training=True)
+            n_epochs = len(content["net"]["history"]) - self._n_before
+            if not 0 < n_epochs < net.max_epochs:
+                raise ValueError(f"it has {n_epochs} epochs of {net.max_epochs}")
+            if not isinstance(content["rng"], np.random.Generator):
+                raise ValueError("it has no random generator of the batches")
+            check_callbacks(content["callbacks"], net)
+        except ValueError as error:
+            raise ModelFileError(f"{name} cannot be resumed: {error}.") from error
 
     def _resume(self, net: Net, content: dict[str, Any]) -> None:
         restore(net, content["net"])
@@ -146,8 +160,17 @@ class Checkpoint(Callback):
         **kwargs : dict
             Unused.
         """
-        for name, callback in net.callbacks_:  # rank 0 has more than the others
-            vars(callback).update(self._saved_callbacks.get(name, {}))
+        # All have begun: now it shows whether the types are theirs. Rank 0 has more
+        # callbacks than the others.
+        callbacks, saved = dict(net.callbacks_), self._saved_callbacks
+        saved = {name: saved[name] for name in saved if name in callbacks}
+        try:
+            check_callbacks(saved, net)
+        except ValueError as error:
+            path = f"{os.fspath(self.path)!r}"
+            raise ModelFileError(f"{path} cannot be resumed: {error}.") from error
+        for name, state in saved.items():
+            vars(callbacks[name]).update(state)
         self._saved_callbacks = {}
         n_done = len(net.history) - 1 - self._n_before
         if n_done and time.monotonic() - self._written >= self.interval:
@@ -161,10 +184,7 @@ class Checkpoint(Callback):
             "fit": self._fit,
             "net": net_state(net, optimizer=True),
             "rng": self._rng,
-            "callbacks": {
-                name: {k: v for k, v in vars(callback).items() if k.endswith("_")}
-                for name, callback in net.callbacks_
-            },
+            "callbacks": {name: kept(callback) for name, callback in net.callbacks_},
         }
         try:
             data = dump(content, "checkpoint")
@@ -180,57 +200,3 @@ class Checkpoint(Callback):
                 f"Training continues, but its checkpoint could not be written: {error}",
                 stacklevel=2,
             )
-
-
-def _fingerprint(
-    net: Net, batches: RandomCrops, validation: Validation | None
-) -> dict[str, str]:
-    """Return digests of everything that determines the result of a fit."""
-    (group,) = net.optimizer_.param_groups
-    loss = _options(net.criterion_)
-    if loss["n_anchors"] is None:
-        del loss["n_anchors"]  # checkpoints of the first format have all anchors
-    parameters = [
-        (net.lr, group["weight_decay"], net.max_epochs, net.autocast),
-        (len(batches), batches.crop_length),
-        loss,
-        *(
-            (name, _options(callback))
-            for name, callback in net.callbacks_
-            if not isinstance(callback, Checkpoint)
-        ),
-    ]
-    start = {"net": net_state(net, optimizer=True), "rng": batches.rng}
-    held_out = [] if validation is None else [validation.source]
-    data = hashlib.sha256()
-    for source in (batches.source, *held_out):
-        for values in _windows(source, batches.crop_length):
-            data.update(values.tobytes())
-    data.update(batches.groups.tobytes())
-    return {
-        "the data": data.hexdigest(),
-        "the parameters": hashlib.sha256(repr(parameters).encode()).hexdigest(),
-        "random_state (which must be an int) or the model at the start": (
-            hashlib.sha256(dump(start, "start", number=DIGEST_FORMAT)).hexdigest()
-        ),
-    }
-
-
-def _windows(source: Source, size: int) -> Iterator[np.ndarray]:
-    """Yield the lengths and all values of the sequences, in bounded pieces."""
-    yield source.lengths
-    n_windows = -(-source.lengths // size)
-    rows = np.repeat(np.arange(len(n_windows)), n_windows)
-    place = np.arange(len(rows)) - np.repeat(n_windows.cumsum() - n_windows, n_windows)
-    for start in range(0, len(rows), BATCH_SIZE):
-        part = slice(start, start + BATCH_SIZE)
-        yield source.batch(rows[part], place[part] * size, size)[0]
-
-
-def _options(part: object) -> dict[str, Any]:
-    """Return the plain options of the loss or of a callback."""
-    return {
-        name: value
-        for name, value in vars(part).items()
-        if isinstance(value, str | int | float | None) and name.strip("_") == name
-    }

@@ -15,10 +15,10 @@ from .diagnostics import warn_if_trivial
 from .fitted import Fitted, Start
 from .groups import TrainingData, hold_out
 from .inference import Inference
-from .net import CPCNet
+from .net import REMEDY, CPCNet
 from .options import TrainingOptions
 from .parallel import callbacks_of_rank, check_shares, synchronise
-from .scores import reference_latents
+from .scores import check_outputs, reference_latents
 from .validation import Validation
 
 
@@ -89,6 +89,10 @@ def fit(
     validation = None if held_out is None else Validation(batches, held_out, inference)
     _train(net, (batches, validation), max_epochs, options, tasks)
     synchronise(ranks, net, rng)  # a callback of rank 0 may have chosen other weights
+    try:
+        check_outputs(net.module_, train.source, inference, size=batches.crop_length)
+    except ValueError as error:
+        raise ValueError(f"{error} {REMEDY}") from None
     result = fitted(net)
     if tasks is not None:
         tasks.end(result)

@@ -63,7 +63,16 @@ class TrainingData:
                 raise ValueError(
                     f"groups has {len(groups)} entries, but X has {n_samples} samples."
                 )
-            groups = np.unique(groups, return_inverse=True)[1]
+            try:
+                missing = any(group is None or group != group for group in groups)
+                groups = np.unique(groups, return_inverse=True)[1]
+            except TypeError:  # values that cannot be compared, such as pd.NA
+                missing = True
+            if missing:
+                raise ValueError(
+                    "groups holds missing values, or values of several types. Give "
+                    "each sample a group, all of them numbers or all of them texts."
+                )
         elif negatives.needs_groups:
             raise ValueError(
                 f"negatives={objective.negatives!r} needs groups: fit(X, groups=...)."

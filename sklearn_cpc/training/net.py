@@ -1,5 +1,7 @@
 """The skorch net that trains a CPC model."""
 
+import signal
+import threading
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
@@ -24,6 +26,31 @@ FUSED = ("cpu", "cuda")
 
 class _StopTraining(Exception):
     """A callback has asked to stop after this epoch."""
+
+
+class _Interrupts:
+    """Notes that somebody has pressed Ctrl-C; only the main thread can be told."""
+
+    seen = False
+
+    def __enter__(self) -> "_Interrupts":
+        self.before = signal.getsignal(signal.SIGINT)
+        self.watches = (
+            callable(self.before)
+            and threading.current_thread() is threading.main_thread()
+        )
+        if self.watches:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        # Somebody else may have set a handler meanwhile.
+        if self.watches and signal.getsignal(signal.SIGINT) == self._note:
+            signal.signal(signal.SIGINT, self.before)
+
+    def _note(self, *args: Any) -> None:
+        self.seen = True
+        self.before(*args)  # type: ignore[operator, misc]
 
 
 class CPCNet(NeuralNet):
@@ -107,14 +134,18 @@ class CPCNet(NeuralNet):
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call the callbacks; a skorch callback stops with a KeyboardInterrupt."""
-        stop = False
-        try:
+        if method_name != "on_epoch_end":
             super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt:
-            if method_name != "on_epoch_end":
-                raise
-            stop = True
-        if method_name == "on_epoch_end" and self.ranks.any(stop):
+            return
+        stop = False
+        with _Interrupts() as interrupts:
+            try:
+                super().notify(method_name, **cb_kwargs)
+            except KeyboardInterrupt:
+                if interrupts.seen:
+                    raise
+                stop = True
+        if self.ranks.any(stop):
             raise _StopTraining
 
     def infer(self, x: Batch, **fit_params: Any) -> list[CPCOutput]:

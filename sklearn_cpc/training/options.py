@@ -24,8 +24,14 @@ class _Parameters:
 
     @classmethod
     def of(cls, estimator: BaseEstimator) -> Self:
-        """Take the parameters from an estimator."""
-        return cls(**{f.name: getattr(estimator, f.name) for f in fields(cls)})
+        """Take the parameters from an estimator, numbers of numpy as Python's."""
+        values = {f.name: getattr(estimator, f.name) for f in fields(cls)}
+        return cls(
+            **{
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in values.items()
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch.callbacks import (
+    Callback,
     Checkpoint,
     MlflowLogger,
     NeptuneLogger,
@@ -89,8 +90,22 @@ def synchronise(ranks: Ranks, net: Net, rng: np.random.Generator) -> None:
 
 
 def callbacks_of_rank(ranks: Ranks, callbacks: Iterable[Any] | None) -> list[Any]:
-    """Return the user's callbacks that run in this process."""
+    """Return the user's callbacks that run in this process.
+
+    Raises
+    ------
+    TypeError
+        If one of them is no callback.
+    """
     callbacks = list(callbacks or [])
+    for i, given in enumerate(callbacks):
+        callback = given[1] if isinstance(given, tuple) and len(given) == 2 else given
+        kind = callback if isinstance(callback, type) else type(callback)
+        if not issubclass(kind, Callback):
+            raise TypeError(
+                f"callbacks[{i}] is {given!r:.60}. Each must be a callback of skorch, "
+                "or a pair of a name and a callback."
+            )
     if ranks.rank == 0:
         return callbacks
     return [

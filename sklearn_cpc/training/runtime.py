@@ -1,12 +1,19 @@
 """Device, threads, seeds and precision."""
 
+import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 
 import numpy as np
 import torch
 from joblib import effective_n_jobs
+
+# More threads gain nothing, and thousands end a process before they begin.
+MAX_THREADS = max(8, os.cpu_count() or 1)
+# The precision of matrix products, and the devices on which autocast may be on.
+EXACT, AUTOCAST = "highest", ("cpu", "cuda")
 
 
 def resolve_device(device: str) -> str:
@@ -22,14 +29,15 @@ def resolve_device(device: str) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        # A number has to come back, which "meta" has not.
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # each device has its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"device={device!r} cannot be used here: {reason} Use 'auto', 'cpu', or a "
             "device that torch has."
         ) from None
-    return device
+    return "cpu" if torch.device(device).type == "cpu" else device
 
 
 def available_device(device: str) -> str:
@@ -41,22 +49,97 @@ def available_device(device: str) -> str:
         return "cpu"
 
 
-@contextmanager
-def torch_threads(n_jobs: int | None) -> Iterator[None]:
-    """Give torch `n_jobs` threads for a while. None leaves torch's own number.
+def n_threads(n_jobs: int) -> int:
+    """Return the number of threads of torch for `n_jobs`, at most `MAX_THREADS`.
 
-    The whole process shares the number. Estimators that run at once in threads should
-    all leave it at None.
+    The child of a fork has a single one: the threads of its parent are not there, and
+    torch would wait for them.
     """
-    if n_jobs is None:
-        yield
-        return
+    wanted = min(int(effective_n_jobs(int(n_jobs))), MAX_THREADS)
+    return 1 if _Process.is_child else wanted
+
+
+class _Process:
+    """What a fork has to know."""
+
+    had_threads = False
+    is_child = False
+
+
+def _after_fork() -> None:
+    """Leave a child a single thread if its parent had several in the library."""
+    if _Process.had_threads:
+        _Process.is_child = True
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def own_settings(n_jobs: int | None) -> Iterator[None]:
+    """Run torch with the library's settings for a while, whatever surrounds it.
+
+    These are the type of new tensors, the precision of matrix products, the device,
+    gradients, and the number of threads; None leaves torch's own number. The whole
+    process shares it: estimators that run at once in threads should all leave `n_jobs`
+    at None.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(effective_n_jobs(n_jobs))
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(_PRECISION)
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for kind in AUTOCAST:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if n_jobs is not None:
+            torch.set_num_threads(n_threads(n_jobs))
+            stack.callback(torch.set_num_threads, before)
+        _Process.had_threads |= torch.get_num_threads() > 1
         yield
-    finally:
-        torch.set_num_threads(before)
+
+
+class _Precision:
+    """The precisions that a process shares: set by the first, put back by the last."""
+
+    def __init__(self) -> None:
+        self.lock, self.n_inside = Lock(), 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.n_inside:
+                self.dtype = torch.get_default_dtype()
+                self.products = _product_precision()
+                if self.dtype != torch.float32:
+                    torch.set_default_dtype(torch.float32)
+                if self.products != EXACT:
+                    torch.set_float32_matmul_precision(EXACT)
+            self.n_inside += 1
+
+    def __exit__(self, *args: object) -> None:
+        with self.lock:
+            self.n_inside -= 1
+            if not self.n_inside:
+                if self.dtype != torch.float32:
+                    torch.set_default_dtype(self.dtype)
+                if self.products != EXACT:
+                    torch.set_float32_matmul_precision(self.products)
+
+
+def _product_precision() -> str:
+    """Return the precision of float32 matrix products."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # set for a backend alone, which torch cannot tell
+        return EXACT
+
+
+_PRECISION = _Precision()
 
 
 def spawn_seeds(

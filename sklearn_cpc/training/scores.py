@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -21,8 +22,12 @@ SCORE_CANDIDATES = 1024
 SCORE_ANCHORS = 1024
 # Latents that represent all others in a score, and the sequences they come from.
 N_REFERENCES, N_REFERENCE_ROWS = 256, 64
-# A reference this close to the positive is the positive itself.
-SAME = 1 - 1e-6
+# A reference at this cosine distance from the positive is the positive itself, and one
+# at the other distance is not. In between it counts in part, so that rounding, other
+# beside other samples, changes no score by more than rounding.
+SAME, OTHER = 0.5e-6, 1.5e-6
+# Samples that show whether a model gives finite numbers.
+N_TRIED = 8
 
 Result = TypeVar("Result")
 
@@ -63,6 +68,37 @@ def reference_latents(
     return F.normalize(flat[_spread(len(flat), N_REFERENCES)], dim=-1).detach().cpu()
 
 
+def check_outputs(
+    model: Model, source: Source, inference: Inference, *, size: int
+) -> None:
+    """Refuse a model that gives NaN or infinity for some of the training samples.
+
+    Parameters
+    ----------
+    model : Model
+    source : Source
+    inference : Inference
+    size : int
+        Steps of each sequence to use.
+
+    Raises
+    ------
+    ValueError
+        If a context or a prediction is not finite.
+    """
+
+    def outputs(x: Tensor, lengths: Tensor) -> Tensor:
+        z = model.encoder.eval()(x)
+        c = model.context.eval()(z)
+        predictions = [path.predictor(path.c).sum() for path in model.paths(z, c)]
+        return torch.stack(predictions).sum().expand(len(x))
+
+    rows = _spread(len(source.lengths), N_TRIED)
+    for _, output in run(outputs, source, inference, rows=rows, size=size):
+        if not torch.isfinite(output).all():
+            raise ValueError("The model gives values that are infinite or NaN.")
+
+
 def _spread(n: int, n_wanted: int) -> np.ndarray:
     """Return at most `n_wanted` of the numbers below `n`, spread evenly."""
     return np.linspace(0, n - 1, min(n, n_wanted)).round().astype(np.int64)
@@ -78,15 +114,15 @@ class Comparison(NamedTuple):
     positive : Tensor of shape (M,)
         Cosine with the true latent.
     negatives : Tensor of shape (M, R)
-        Cosines with the references; -inf where the reference is the positive itself.
-    n_negatives : Tensor of shape (M,)
-        Number of references that are not the positive.
+        Cosines with the references.
+    weights : Tensor of shape (M, R)
+        0 where the reference is the positive itself, 1 where it is not.
     """
 
     step: Tensor
     positive: Tensor
     negatives: Tensor
-    n_negatives: Tensor
+    weights: Tensor
 
 
 def score_samples(
@@ -119,22 +155,45 @@ def score_samples(
     ndarray of shape (n,), float64
         NaN for a sequence that is too short for a single prediction.
     """
-
-    def mean_loss(comparisons: Iterator[Comparison]) -> float:
-        total, n_pairs = 0.0, 0
-        for _, positive, negatives, n_negatives in comparisons:
-            mean = (negatives / temperature).logsumexp(-1) - n_negatives.log()
-            # Where no reference differs from the positive, guessing is the score.
-            margin = torch.where(n_negatives > 0, mean - positive / temperature, 0.0)
-            loss = F.softplus(math.log(SCORE_CANDIDATES - 1) + margin)
-            total += float(loss.double().sum())
-            n_pairs += len(loss)
-        return total / n_pairs if n_pairs else math.nan
-
     compare = _Comparer(model, references.to(inference.device), skip_steps)
-    losses = np.array(compare.each(mean_loss, source, inference))
+    loss = partial(mean_loss, temperature=temperature)
+    losses = np.array(compare.each(loss, source, inference))
     scores: np.ndarray = math.log(SCORE_CANDIDATES) - losses
     return scores
+
+
+def mean_loss(comparisons: Iterator[Comparison], temperature: float) -> float:
+    """Return InfoNCE of the comparisons of a sequence, NaN if there are none.
+
+    Parameters
+    ----------
+    comparisons : iterator of Comparison
+    temperature : float
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is not finite.
+    """
+    total, n_pairs = 0.0, 0
+    for _, positive, negatives, weights in comparisons:
+        # Where no reference differs from the positive, guessing is the score: the
+        # positive takes the place of a negative.
+        n_negatives = weights.sum(-1, keepdim=True)
+        spare = (1 - n_negatives).clamp(min=0)
+        margins = (negatives - positive[:, None]) / temperature
+        margins = torch.cat([margins + weights.log(), spare.log()], 1)
+        margin = margins.logsumexp(-1) - (n_negatives + spare)[:, 0].log()
+        loss = F.softplus(math.log(SCORE_CANDIDATES - 1) + margin)
+        total += float(loss.double().sum())
+        n_pairs += len(loss)
+    if not math.isfinite(total):
+        raise ValueError("The model gives scores that are not finite.")
+    return total / n_pairs if n_pairs else math.nan
 
 
 def contrastive_accuracy(
@@ -166,9 +225,10 @@ def contrastive_accuracy(
     def count(comparisons: Iterator[Comparison]) -> np.ndarray:
         """Count right predictions and all predictions, by step ahead."""
         counts = np.zeros((2, prediction_steps))
-        for step, positive, negatives, n_negatives in comparisons:
-            possible = n_negatives > 0
-            right = possible & (positive > negatives.amax(-1))
+        for step, positive, negatives, weights in comparisons:
+            others = negatives.masked_fill(weights == 0, -torch.inf).amax(-1)
+            possible = weights.amax(-1) > 0
+            right = possible & (positive > others)
             for row, chosen in zip(counts, (right, possible), strict=True):
                 row += (
                     torch.bincount(step[chosen], minlength=prediction_steps)
@@ -243,11 +303,18 @@ class _Comparer(NamedTuple):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Compare predictions (S, M', D) with their targets and the references."""
         with torch.autocast(targets.device.type, enabled=False):
-            p, positive = (
-                F.normalize(vectors.float(), dim=-1).flatten(0, 1)  # (M, D)
-                for vectors in (predictions, targets)
+            # Apple's devices have no float64.
+            exact = torch.float32 if targets.device.type == "mps" else torch.float64
+            p, positive, references = (
+                F.normalize(vectors.to(exact), dim=-1)
+                for vectors in (
+                    predictions.flatten(0, 1),  # (M, D)
+                    targets.flatten(0, 1),
+                    self.references,
+                )
             )
             # Similar latents, not similar scores, mean the positive itself.
-            is_positive = positive @ self.references.T > SAME  # (M, R)
-            negatives = (p @ self.references.T).masked_fill_(is_positive, -torch.inf)
-            return (p * positive).sum(-1), negatives, (~is_positive).sum(-1)
+            distance = 1 - positive @ references.T  # (M, R)
+            weights = ((distance - SAME) / (OTHER - SAME)).clamp(0, 1)
+            negatives = p.float() @ references.float().T
+            return (p * positive).sum(-1).float(), negatives, weights.float()

@@ -8,6 +8,13 @@ from skorch.history import History
 from ..nn.distributed import Ranks
 from ..nn.loss import CPCLoss
 from ..nn.model import Model
+from .checked_state import (
+    check_generator,
+    check_history,
+    check_moments,
+    check_weights,
+    is_finite,
+)
 
 
 class Net(Protocol):
@@ -59,19 +66,45 @@ def net_state(net: Net, *, optimizer: bool) -> dict[str, Any]:
     }
 
 
-def restore(net: Net, state: dict[str, Any]) -> None:
-    """Put a `net_state` into an initialized net of the same architecture.
+def check_state(net: Net, state: object, *, in_training: bool = False) -> None:
+    """Refuse a `net_state` that does not suit an initialized net.
 
-    Without moments, the optimizer starts again, with a new warm-up.
+    Parameters
+    ----------
+    net : Net
+    state : dict
+        From a file, which may hold anything.
+    in_training : bool, default=False
+        Whether it is from the middle of a fit, when the optimizer has moments.
 
     Raises
     ------
-    Exception
-        Of any kind, if the state does not suit the net.
+    ValueError
+        With the reason.
+    """
+    parts = {"weights", "generator", "optimizer", "history"}
+    if not isinstance(state, dict) or state.keys() != parts:
+        raise ValueError("the state of the net is not complete")
+    check_weights(state["weights"], net.module_)
+    check_generator(state["generator"])
+    # Every update changes the predictors, which are never modules of the user.
+    changed = [p for part in net.module_.predictors for p in part.parameters()]
+    required = {
+        name
+        for name, weight in net.module_.named_parameters()
+        if in_training and any(weight is other for other in changed)
+    }
+    check_moments(state["optimizer"], net.module_, required)
+    check_history(state["history"])
+
+
+def restore(net: Net, state: dict[str, Any]) -> None:
+    """Put a `net_state` into an initialized net of the same architecture.
+
+    Without moments, the optimizer starts again, with a new warm-up. States of files
+    have to pass `check_state` before.
     """
     net.module_.load_state_dict(state["weights"])
-    if name := not_finite(net.module_):
-        raise ValueError(f"{name} is not finite")
     _generator(net).set_state(state["generator"])
     optimizer = net.optimizer_.state_dict()
     optimizer["state"] = {int(key): m for key, m in state["optimizer"].items()}
@@ -87,7 +120,7 @@ def _generator(net: Net) -> torch.Generator:
 def not_finite(model: torch.nn.Module) -> str | None:
     """Return the name of a weight that holds NaN or infinity, or None."""
     for name, weight in model.named_parameters():
-        if not torch.isfinite(weight).all():
+        if not is_finite(weight):
             return name
     return None
 

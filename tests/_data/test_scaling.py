@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sklearn_cpc._data.scaled import LIMIT, ScaledSequences
-from sklearn_cpc._data.scaling import SCALINGS
+from sklearn_cpc._data.scaling import SCALINGS, Moments
 from sklearn_cpc._data.sequences import Sequences
 
 RNG = np.random.default_rng(0)
@@ -128,3 +128,50 @@ def test_a_batch_without_a_value_of_a_channel_changes_nothing_of_it():
     new_mean, new_deviation = (part[0, 0] for part in scaling.statistics(SEQUENCES))
     assert (new_mean[1], new_deviation[1]) == (mean[1], deviation[1])
     assert new_mean[0] == pytest.approx(mean[0] + 3.5)
+
+
+@pytest.mark.parametrize("name", ["channel", "sample"])
+@pytest.mark.parametrize("ratio", [1e3, 1e9, 1e11, 1e12])
+@pytest.mark.parametrize("signal", [0.01, 1.0, 1e6])
+def test_large_offsets_cost_no_precision(name, ratio, signal):
+    """As long as float64 resolves the signal, however many steps there are."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(3, 100_000, 2))
+    noise = (noise - noise.mean((0, 1))) / noise.std((0, 1))
+    far = signal * noise + signal * ratio
+    known = far - signal * ratio  # what is left of the signal
+    sequences, plain = (
+        Sequences(array, np.full(3, 100_000), "array") for array in (far, known)
+    )
+    values = scaled(name, sequences).batch(ROWS)[0]
+    expected = scaled(name, plain).batch(ROWS)[0]
+    np.testing.assert_allclose(values, expected, atol=2e-3 * ratio / 1e12 + 1e-6)
+    assert values.std() == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["channel", "sample"])
+def test_rounding_is_no_signal(name):
+    """A channel that is constant but for the last place is not blown up."""
+    last_place = np.spacing(0.3) * np.random.default_rng(0).integers(-2, 3, (3, 50, 1))
+    for values in (0.3 + last_place, np.full((3, 50, 1), 1e30)):
+        sequences = Sequences(values, np.full(3, 50), "array")
+        assert np.abs(scaled(name, sequences).batch(ROWS)[0]).max() < 1e-15
+
+
+def test_moments_of_parts_and_of_missing_values():
+    rng = np.random.default_rng(0)
+    steps = 1e9 + rng.normal(size=(1000, 3))
+    steps[rng.random(steps.shape) < 0.3] = np.nan
+    steps[:400, 1] = np.nan  # a channel that comes late
+    moments = Moments(3)
+    for part in np.array_split(steps, 7):
+        moments.add(part)
+    moments.add(np.full((5, 3), np.nan))
+    np.testing.assert_allclose(moments.mean, np.nanmean(steps, 0), rtol=1e-15)
+    expected = np.nanstd(steps - 1e9, 0)
+    np.testing.assert_allclose(moments.scale, expected, rtol=1e-6)
+    assert moments.n_seen.tolist() == (~np.isnan(steps)).sum(0).tolist()
+    nothing = Moments(2)
+    nothing.add(np.full((5, 2), np.nan))
+    assert nothing.mean.tolist() == [0, 0]
+    assert nothing.scale.tolist() == [1, 1]

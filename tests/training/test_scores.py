@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from sklearn_cpc import CPCTransformer
 from sklearn_cpc._data.images import Grid, Patches
 from sklearn_cpc._data.scaled import ScaledSequences
 from sklearn_cpc._data.scaling import NoScaling
@@ -179,3 +180,39 @@ def test_scores_of_images_are_means_over_all_directions():
                 losses.append(float((1 + 1023 * mean / (score / 0.2).exp()).log()))
         assert scores[row] == pytest.approx(math.log(1024) - np.mean(losses), abs=1e-4)
     np.testing.assert_allclose(accuracy, [np.mean(r) for r in right])
+
+
+@pytest.mark.parametrize("n_near", [1, 256])
+def test_scores_do_not_jump_where_a_reference_becomes_the_positive(model, n_near):
+    """Rounding, other beside other samples, turns latents by 1e-7."""
+    generator = torch.Generator().manual_seed(0)
+    draw = torch.randn(258, 6, generator=generator)
+    z, side, *_ = F.normalize(draw, dim=-1)
+    across = F.normalize(side - (side @ z) * z, dim=0)
+    references = F.normalize(draw[2:], dim=-1)
+    losses = []
+    for angle in np.linspace(0, 3e-3, 2001):
+        references[:n_near] = F.normalize(z + angle * across, dim=0)
+        comparer = module._Comparer(model, references, 0)
+        found = comparer._cosines((z + 0.1 * side)[None, None], z[None, None])
+        comparison = module.Comparison(torch.zeros(1), *found)
+        losses.append(module.mean_loss(iter([comparison]), 0.1))
+    # Neighbours differ by fifteen times the rounding.
+    assert np.abs(np.diff(losses)).max() < 5e-3
+    assert np.ptp(losses) > (0.05 if n_near == 1 else 0)
+
+
+def test_a_score_does_not_depend_on_batch_mates():
+    """Also where neighbouring latents are nearly the same."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 200, 2)).cumsum(1).cumsum(1)
+    options = {"latent_size": 8, "context_size": 8, "max_epochs": 2}
+    fitted = CPCTransformer(random_state=0, **options).fit(X)
+    together = fitted.score_samples(X), fitted.transform(X)
+    for rows in (slice(0, 1), slice(3, 5), slice(7, 30)):
+        np.testing.assert_allclose(
+            fitted.score_samples(X[rows]), together[0][rows], atol=2e-5
+        )
+        np.testing.assert_allclose(
+            fitted.transform(X[rows]), together[1][rows], rtol=1e-4, atol=1e-5
+        )
