@@ -16,6 +16,7 @@ MODULES = (
     "sklearn_cpc.nn",
     "sklearn_cpc.datasets",
     "sklearn_cpc.metrics",
+    "sklearn_cpc.preprocessing",
 )
 # Documented by the metadata routing of scikit-learn, which generates them.
 GENERATED = {"set_fit_request", "set_partial_fit_request"}

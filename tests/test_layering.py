@@ -20,11 +20,13 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 ROOMS = {
     # Bottom: nothing of the package below.
     "_compat.py": {"sklearn"},
+    "_warnings.py": {"joblib", "sklearn"},
     "_persistence.py": {"safetensors", "torch"},
     "metrics.py": {"sklearn"},
     "datasets/": {"sklearn"},
+    "preprocessing/": {"_data/", "_warnings.py", "pandas", "polars"},
     # What users pass.
-    "_data/": {"sklearn", "tokenizers"},
+    "_data/": {"_warnings.py", "scipy", "sklearn", "tokenizers"},
     # The model.
     "nn/": {"nn/encoders/", "torch"},
     "nn/encoders/": {
@@ -37,7 +39,9 @@ ROOMS = {
     # The order of a fit.
     "training/": {
         "_data/source.py",
+        "_data/groups.py",
         "_persistence.py",
+        "_warnings.py",
         "joblib",
         "metrics.py",
         "nn/",
@@ -88,13 +92,15 @@ ROOMS = {
         "_persistence.py",
         "_sequence.py",
         "_text.py",
+        "_warnings.py",
         "training/",
     },
 }
 # Parameters that may be of any type: what users pass, and what libraries pass to
 # methods that they call.
 ANY = {
-    "X", "y", "groups", "path", "chunk", "ax", "estimator", "input_features",
+    "X", "y", "groups", "path", "chunk", "ax", "estimator", "input_features", "values",
+    "value", "item", "frame", "scores",
     "parameters", "tokenizer", "reducer", "options", "kwargs", "args",
     "ctx", "dataset", "step_fn", "classes", "fit_params", "cb_kwargs", "method",
 }  # fmt: skip

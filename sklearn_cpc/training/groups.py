@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit
-from sklearn.utils.validation import column_or_1d
 
+from .._data.groups import group_codes
 from .._data.source import Source
 from ..nn.negatives import NEGATIVES
 from .options import Objective, TrainingOptions
@@ -58,12 +58,7 @@ class TrainingData:
         auto = objective.negatives == "auto"
         negatives = NEGATIVES["batch" if auto else objective.negatives]
         if groups is not None:
-            groups = column_or_1d(groups)
-            if len(groups) != n_samples:
-                raise ValueError(
-                    f"groups has {len(groups)} entries, but X has {n_samples} samples."
-                )
-            groups = np.unique(groups, return_inverse=True)[1]
+            groups = group_codes(groups, n_samples)
         elif negatives.needs_groups:
             raise ValueError(
                 f"negatives={objective.negatives!r} needs groups: fit(X, groups=...)."

@@ -37,6 +37,8 @@ class Encoder(CausalModule):
     layer_downsamplings : sequence of int or None, default=None
         Input steps for each step of every output of `layers`. None means that all of
         them have one step for each latent.
+    sampling_rate : float or None, default=None
+        Input steps in a second that it is made for, in hertz. None takes any.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class Encoder(CausalModule):
     skip_steps: int | None = None
     prediction_steps: int | None = None
     layer_downsamplings: Sequence[int] | None = None
+    sampling_rate: float | None = None
 
     def __init__(self) -> None:  # without arguments
         super().__init__()
