@@ -264,6 +264,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
             device or self.device_,
             autocast_type(self.precision),
             min(n_steps, max(1, BATCH_VALUES // n_values)),
+            progress=bool(self.verbose) and device is None,
         )
 
     # ---- scores
@@ -371,10 +372,9 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
             )
 
     def _nothing_to_predict(self, row: int, length: int) -> str:
-        needed = self._architecture.n_predictable - 1
         return (
             f"Sample {row} of X has {length} {self._step_words().steps}: nothing to "
-            f"predict. A score needs more than {needed}."
+            f"predict. A score needs more than {self._architecture.n_predictable - 1}."
         )
 
     # ---- checks

@@ -1,16 +1,15 @@
 """Callbacks of the training loop."""
 
 import copy
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
-from tqdm import TqdmWarning
 
 from .fitted import Fitted
 from .net import CPCNet
+from .progress import Progress
 from .state import Net, n_updates
 
 
@@ -20,11 +19,7 @@ class EpochProgress(Callback):
     def on_train_begin(self, net: Net, **kwargs: Any) -> None:
         """Open the bar."""
         self._n_before = len(net.history)
-        with warnings.catch_warnings():
-            # A notebook without ipywidgets gets a bar of text.
-            warnings.simplefilter("ignore", TqdmWarning)
-            from tqdm.auto import tqdm
-        self._bar = tqdm(total=net.max_epochs, desc="CPC", unit="epoch")
+        self._bar = Progress(net.max_epochs, "epoch")
 
     def on_epoch_end(self, net: Net, **kwargs: Any) -> None:
         """Advance the bar."""
@@ -32,9 +27,9 @@ class EpochProgress(Callback):
         values = {"loss": epoch["train_loss"], "accuracy": epoch["train_accuracy"]}
         if "valid_score" in epoch:
             values["valid_score"] = epoch["valid_score"]
-        self._bar.set_postfix(values, refresh=False)
         # A fit that resumes from a checkpoint has several new epochs at once.
-        self._bar.update(len(net.history) - self._n_before - self._bar.n)
+        n_new = len(net.history) - self._n_before - self._bar.n
+        self._bar.advance(n_new, **values)
 
     def on_train_end(self, net: Net, **kwargs: Any) -> None:
         """Close the bar; an open one could not be copied."""
