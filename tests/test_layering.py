@@ -85,6 +85,7 @@ ROOMS = {
     },
     "_image.py": {"_base/", "_compat.py", "_data/", "nn/", "torch", "training/"},
     "_text.py": {"_base/", "_compat.py", "_data/", "nn/", "torch", "training/"},
+    "adapters/": {"_sequence.py", "aeon", "pandas", "sklearn", "sktime"},
     "_displays/": {"_base/", "_sequence.py", "matplotlib", "sklearn"},
     "__init__.py": {
         "_displays/",
