@@ -130,10 +130,11 @@ def _likeness(arrays: list[np.ndarray], axis: int) -> float:
 
 
 def warn_if_other_scale(sequences: Sequences, scaling: Scaling) -> None:
-    """Warn if values deviate far more, or far less, than those of fit.
+    """Warn if values are far larger, or far smaller, than those of fit.
 
-    This is so where all channels that varied in fit deviate more than a hundred times
-    as much, or less than a hundredth, or are as many deviations away from the mean.
+    This is so where in all channels that varied in fit the root of the mean square is
+    more than a hundred times as large, or less than a hundredth and not zero, or the
+    mean is as many deviations away.
 
     Parameters
     ----------
@@ -144,31 +145,27 @@ def warn_if_other_scale(sequences: Sequences, scaling: Scaling) -> None:
     """
     if not isinstance(scaling, ChannelScaling):
         return
-    mean, deviation = scaling.scaler.mean_, np.sqrt(scaling.scaler.var_)
-    varied = deviation > 0
+    varied = scaling.scaler.var_ > 0
+    mean, variance = scaling.scaler.mean_[varied], scaling.scaler.var_[varied]
     rows = np.unique(np.linspace(0, len(sequences) - 1, N_ROWS).astype(int))
-    values = [
-        sequences.arrays[i][: sequences.lengths[i]][: N_SIDE**2 // N_ROWS] for i in rows
-    ]
+    n_steps = np.minimum(sequences.lengths[rows], N_SIDE**2 // N_ROWS)
+    values = [sequences.arrays[i][:n] for i, n in zip(rows, n_steps, strict=True)]
     steps = np.concatenate(values).astype(np.float64)[:, varied]
     release(values)
-    known = ~np.isnan(steps)
-    count = np.maximum(known.sum(0), 1)
     if not steps.size:
         return
+    count = np.maximum((~np.isnan(steps)).sum(0), 1)
     with np.errstate(over="ignore", invalid="ignore"):
         centre = np.nansum(steps, 0) / count
-        spread = np.sqrt(np.nansum((steps - centre) ** 2, 0) / count)
-        ratio = spread / deviation[varied]
-        offset = np.abs(centre - mean[varied]) / deviation[varied]
+        ratio = np.sqrt(np.nansum(steps**2, 0) / count / (mean**2 + variance))
+        offset = np.abs(centre - mean) / np.sqrt(variance)
     smaller = (ratio > 0) & (ratio < 1 / OTHER_SCALE)
     if smaller.all() or (ratio > OTHER_SCALE).all() or (offset > OTHER_SCALE).all():
         warn(
-            f"X has another scale than the data of fit: its values have the mean "
-            f"{centre[0]:.3g} and the deviation {spread[0]:.3g}, those of fit "
-            f"{mean[varied][0]:.3g} and {deviation[varied][0]:.3g} (first channel). "
-            "Features will hardly tell samples apart. Pass data in the units of fit, "
-            "such as integers of audio or pixels divided by their largest value in "
-            "both or in neither.",
+            f"X has another scale than the data of fit. Its first channel has the mean "
+            f"{centre[0]:.3g} and is {ratio[0]:.3g} times as large; the mean in fit was "
+            f"{mean[0]:.3g}, the deviation {np.sqrt(variance[0]):.3g}. Features will "
+            "hardly tell samples apart. Pass data in the units of fit: integers of "
+            "audio, or pixels, divided by their largest value in both or in neither.",
             InputWarning,
         )

@@ -241,6 +241,8 @@ QUIET = {
     "a louder one": [x.astype(float) * 40 for x in PCM],
     "a silent one": [np.full(4000, 300)],
     "a spike": [np.where(np.arange(4000) == 7, 32000, PCM[0])],
+    "a moment": [PCM[0][1000:1002]],
+    "a constant with rounding": [np.full(333, 0.1) * 3e4],
     "as floats": [x.astype(np.float32) for x in PCM],
 }
 
@@ -250,6 +252,15 @@ def test_the_same_scale(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error", InputWarning)
         cpc().fit(PCM).transform(QUIET[name])
+
+
+def test_a_moment_of_a_slow_signal_is_no_other_scale():
+    slow = [20 + 5 * np.sin(np.arange(5000) / 500 + i) for i in range(6)]
+    fitted = cpc().fit(slow)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InputWarning)
+        for start in range(0, 5000, 20):
+            fitted.transform([slow[0][start : start + 20]])
 
 
 def test_one_dead_channel_is_no_other_scale():
