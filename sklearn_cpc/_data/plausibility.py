@@ -162,9 +162,9 @@ def warn_if_other_scale(sequences: Sequences, scaling: Scaling) -> None:
     smaller = (ratio > 0) & (ratio < 1 / OTHER_SCALE)
     if smaller.all() or (ratio > OTHER_SCALE).all() or (offset > OTHER_SCALE).all():
         warn(
-            f"X has another scale than the data of fit. Its first channel has the mean "
-            f"{centre[0]:.3g} and is {ratio[0]:.3g} times as large; the mean in fit was "
-            f"{mean[0]:.3g}, the deviation {np.sqrt(variance[0]):.3g}. Features will "
+            "X has another scale than the data of fit. Its first channel has the mean "
+            f"{centre[0]:.3g} and is {ratio[0]:.3g} times as large; the mean in fit "
+            f"was {mean[0]:.3g}, the deviation {variance[0] ** 0.5:.3g}. Features will "
             "hardly tell samples apart. Pass data in the units of fit: integers of "
             "audio, or pixels, divided by their largest value in both or in neither.",
             InputWarning,
