@@ -70,6 +70,14 @@ BAD_X = {
         ValueError,
         r"MultiIndex.*preprocessing\.sequences_from_long\(X\)",
     ),
+    "columns of two levels": (
+        pd.DataFrame(
+            X.reshape(12, 60),
+            columns=pd.MultiIndex.from_product([range(30), list("ab")]),
+        ),
+        ValueError,
+        r"columns have 2 levels.*\(n_samples, n_timesteps, n_channels\)",
+    ),
     "NaN": (with_value(np.nan, 7, 3, 1), ValueError, "NaN, first in sample 7.*'mask'"),
     "NaN in a list": (
         list(with_value(np.nan, 7, 3, 1)),

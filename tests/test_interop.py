@@ -201,6 +201,17 @@ def test_arrow_lists_in_cells():
     assert_same_as_list(pd.DataFrame(columns))
 
 
+def test_tables_of_arrow():
+    pa = pytest.importorskip("pyarrow", reason=NEEDED)
+    table = pa.table(dict(zip(COLUMNS, TABLE.T, strict=True)))
+    fitted = cpc().fit(table)
+    assert fitted.feature_names_in_.tolist() == COLUMNS
+    np.testing.assert_array_equal(fitted.transform(table), cpc().fit_transform(TABLE))
+    assert_same_as_list(
+        pa.table({f"lpc{i}": [x[:, i].tolist() for x in X] for i in range(3)})
+    )
+
+
 def test_polars():
     frame = pl.DataFrame(dict(zip(COLUMNS, TABLE.T, strict=True)))
     expected = cpc().fit_transform(TABLE)

@@ -98,6 +98,12 @@ def is_frame(values: Any) -> bool:
     return hasattr(values, "columns") and hasattr(values, "to_numpy")
 
 
+def as_frame(values: Any) -> Any:
+    """Return a table of Arrow as a frame of pandas, all else as it is."""
+    is_table = hasattr(values, "to_pandas") and hasattr(values, "column_names")
+    return values.to_pandas() if is_table else values
+
+
 def is_tensor(values: Any) -> bool:
     """Whether values are a tensor of torch."""
     return hasattr(values, "detach") and hasattr(values, "layout")

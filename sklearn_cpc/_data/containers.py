@@ -81,8 +81,6 @@ class Samples:
             return cls(items=tuple(X.unbind()))
         if is_frame(X):
             return cls._of_frame(X, forms)
-        if hasattr(X, "to_pandas") and hasattr(X, "column_names"):  # a table of Arrow
-            return cls._of_frame(X.to_pandas(), forms)
         items = _items(X, forms)
         if items is None:
             return cls(real_array(X))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .._warnings import InputWarning, warn
-from .arrays import real_array
+from .arrays import as_frame, real_array
 from .containers import Samples
 from .reading import FLOAT32_MAX
 from .scaled import LIMIT
@@ -198,7 +198,7 @@ def read_images(estimator: ImageEstimator, X: Any, *, reset: bool) -> np.ndarray
     ValueError, TypeError
         If `X` cannot be read. The message names the input and the accepted forms.
     """
-    samples = Samples.of(X, FORMS)
+    samples = Samples.of(as_frame(X), FORMS)
     if samples.n_columns is not None and samples.n_columns > 1:
         raise ValueError(
             f"X has {samples.n_columns} columns of images. Pass one of them, such as "

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from .._warnings import InputWarning, warn
-from .arrays import is_frame, real_array
+from .arrays import as_frame, is_frame, real_array
 from .containers import Samples
 from .names import channel_names, frame_names, in_order_of_fit, places
 from .plausibility import warn_if_misread
@@ -69,6 +69,7 @@ def read_sequences(
     ValueError, TypeError
         If `X` cannot be read. The message names the input and the accepted forms.
     """
+    X = as_frame(X)
     _refuse_multi_index(X)
     samples = Samples.of(X, FORMS)
     names = channel_names(samples)
@@ -101,6 +102,7 @@ def plain_sequences(X: Any, *, channels_first: bool = False) -> Sequences:
     -------
     Sequences
     """
+    X = as_frame(X)
     _refuse_multi_index(X)
     samples = Samples.of(X, FORMS)
     return _sequences(samples, channel_names(samples), channels_first, "This function")
@@ -112,6 +114,13 @@ def _refuse_multi_index(X: Any) -> None:
             "X is a frame with a MultiIndex; its rows are time steps of several "
             "series. Turn it into one array for each series: "
             "sklearn_cpc.preprocessing.sequences_from_long(X).X."
+        )
+    n_levels = getattr(getattr(X, "columns", None), "nlevels", 1)
+    if n_levels > 1:
+        raise ValueError(
+            f"X is a frame whose columns have {n_levels} levels, such as channels and "
+            "time steps. Pass an array of shape (n_samples, n_timesteps, n_channels): "
+            "X.to_numpy().reshape(n_samples, n_channels, n_timesteps).swapaxes(1, 2)."
         )
 
 
