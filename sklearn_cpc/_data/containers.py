@@ -93,23 +93,19 @@ class Samples:
     @classmethod
     def _of_frame(cls, frame: Any, forms: str) -> "Samples":
         """Take a frame apart: all numbers, or an array in every cell."""
-        labels, n_rows = list(frame.columns), frame.shape[0]
-        holding = {
-            label: column
-            for label, column in zip(labels, columns(frame), strict=True)
-            if n_rows and _holds_arrays(column)
-        }
-        if not holding:
+        labels, all_columns = list(frame.columns), columns(frame)
+        nested = [len(frame) > 0 and _holds_arrays(column) for column in all_columns]
+        if not any(nested):
             return cls(real_array(frame))
-        others = [label for label in labels if label not in holding]
-        if others:
+        if not all(nested):
+            holding = [label for label, has in zip(labels, nested, strict=True) if has]
+            others = [label for label in labels if label not in holding]
             raise ValueError(
                 f"X mixes columns of arrays ({_listed(holding)}) with other columns "
-                f"({_listed(others)}). Pass the columns of arrays, "
-                f"X[{list(holding)!r}]; a ColumnTransformer treats each kind by "
-                "itself."
+                f"({_listed(others)}). Pass the columns of arrays, X[{holding!r}]; a "
+                "ColumnTransformer treats each kind by itself."
             )
-        cells = [_cells(column) for column in holding.values()]
+        cells = [_cells(column) for column in all_columns]
         for label, column in zip(labels, cells, strict=True):
             for row, cell in enumerate(column):
                 if not is_many(cell):

@@ -203,6 +203,12 @@ def test_channels_are_put_in_order_within_one_fit():
         read([twice[0], twice[1].set_axis(["a", "b", "a"], axis=1)])
 
 
+def test_columns_of_one_name_are_two_channels():
+    frame = nested().set_axis(list("aab"), axis=1)
+    read_ones = read(frame).arrays
+    np.testing.assert_array_equal(np.stack(read_ones), SIGNALS)
+
+
 def test_streams_put_channels_in_order():
     cpc = CPCTransformer(**SMALL).fit(FRAMES)
     expected = cpc.stream().push(SIGNALS[0])
