@@ -4,6 +4,7 @@ The checks to leave out are those of [tool.numpydoc_validation] in pyproject.tom
 """
 
 import importlib
+import importlib.util
 import inspect
 import sys
 import tomllib
@@ -16,7 +17,10 @@ MODULES = (
     "sklearn_cpc.nn",
     "sklearn_cpc.datasets",
     "sklearn_cpc.metrics",
+    "sklearn_cpc.preprocessing",
 )
+if all(importlib.util.find_spec(library) for library in ("aeon", "sktime")):
+    MODULES += ("sklearn_cpc.adapters",)
 # Documented by the metadata routing of scikit-learn, which generates them.
 GENERATED = {"set_fit_request", "set_partial_fit_request"}
 

@@ -32,6 +32,8 @@ html_css_files = ["tables.css"]
 autosummary_generate = True
 autodoc_default_options = {"members": True}
 autodoc_typehints = "none"  # the docstrings have the types
+# They need an older numpy than the docs are built with.
+autodoc_mock_imports = ["aeon", "sktime"]
 default_role = "code"
 # A reference to a public name of this package must find it; others are not looked up.
 nitpicky = True

@@ -19,20 +19,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_cpc import CPCTransformer
+from sklearn_cpc.preprocessing import sliding_windows
 
 watch = load_watch()
-size = 100  # windows of four seconds, at 25 of the 50 steps a second
-X, exercise, person = [], [], []
-for signal, label, subject in zip(
-    watch["X"], watch["y"], watch["subject"], strict=True
-):
-    signal = signal[::2]
-    for start in range(0, len(signal) - size + 1, size):
-        X.append(signal[start : start + size])
-        exercise.append(label)
-        person.append(subject)
-X = np.array(X, np.float32)
-exercise, person = np.array(exercise), np.array(person)
+signals = [signal[::2] for signal in watch["X"]]  # 25 of the 50 steps a second
+windows = sliding_windows(
+    signals, 4.0, sampling_rate=25, y=watch["y"], groups=watch["subject"]
+)
+X = np.array(windows.X, np.float32)
+exercise, person = windows.y, windows.groups
 known = person <= 6
 print(
     f"{known.sum()} windows of six people, {(~known).sum()} of four others: {X.shape}"

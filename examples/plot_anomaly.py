@@ -18,26 +18,18 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.datasets import load_electrocardiogram
+from sklearn_cpc.preprocessing import sliding_windows
 
 ecg = load_electrocardiogram()
 rate = ecg.sampling_rate // 3
 signal = resample_poly(ecg.data, 1, 3)  # 120 steps a second are enough here
-
-
-def windows(signal, seconds, every):
-    """Return overlapping windows and the time of their centres, in seconds."""
-    views = np.lib.stride_tricks.sliding_window_view(signal, round(seconds * rate))
-    step = round(every * rate)
-    centres = (np.arange(0, len(views), step) / rate) + seconds / 2
-    return views[::step], centres
-
 
 # %%
 # Learn from the recording itself
 # -------------------------------
 # Nobody has to say which part is sound. What is rare teaches the model little.
 
-X, _ = windows(signal, seconds=2, every=0.6)
+X = sliding_windows([signal], 2, 0.6, sampling_rate=rate).X  # of two seconds
 cpc = CPCTransformer(random_state=0, n_jobs=1).fit(X)
 print(f"{len(X)} windows; trained for {cpc.n_epochs_} epochs")
 print("contrastive accuracy by step:", *np.round(cpc.contrastive_accuracy(X), 2))
@@ -48,8 +40,9 @@ print("contrastive accuracy by step:", *np.round(cpc.contrastive_accuracy(X), 2)
 # The score of a window of two seconds, four times a second. The lowest three per cent
 # are looked at.
 
-X_dense, time = windows(signal, seconds=2, every=0.25)
-score = cpc.score_samples(X_dense)
+dense = sliding_windows([signal], 2, 0.25, sampling_rate=rate)
+time = dense.start / rate + 1  # their centres, in seconds
+score = cpc.score_samples(dense.X)
 alarm = score < np.quantile(score, 0.03)
 print("surprising seconds:", *sorted({int(t) for t in time[alarm]}))
 

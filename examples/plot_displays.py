@@ -20,11 +20,12 @@ from sklearn_cpc import (
     TrainingCurveDisplay,
 )
 from sklearn_cpc.datasets import load_electrocardiogram
+from sklearn_cpc.preprocessing import sliding_windows
 
 ecg = load_electrocardiogram()
 rate = 120
 signal = resample_poly(ecg.data, 1, 3)
-X = np.lib.stride_tricks.sliding_window_view(signal, 2 * rate)[:: rate // 2]
+X = sliding_windows([signal], 2, 0.5, sampling_rate=rate).X  # of two seconds
 
 # %%
 # One of the five minutes is set aside to validate on. Windows overlap, so that single

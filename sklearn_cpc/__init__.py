@@ -10,6 +10,7 @@ from ._image import CPCImageTransformer
 from ._persistence import ModelFileError
 from ._sequence import CPCTransformer
 from ._text import CPCTextTransformer
+from ._warnings import InputWarning
 from .training.checkpoint import Checkpoint
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "CPCTransformer",
     "Checkpoint",
     "EmbeddingDisplay",
+    "InputWarning",
     "ModelFileError",
     "StepAccuracyDisplay",
     "StepFeaturesDisplay",

@@ -9,6 +9,7 @@ import torch
 from ._base import BaseCPC, Words, check_channels, is_count, is_counts, names
 from ._compat import Interval, Options, StrOptions
 from ._data.images import Grid, Patches, pixels, read_images
+from ._data.plausibility import warn_if_other_scale
 from ._data.scaling import SCALINGS, Scaling
 from ._data.source import Source
 from .nn.checks import check_patch_encoder
@@ -86,7 +87,9 @@ class CPCImageTransformer(BaseCPC):
     patch_stride_ : int
         Pixels from a patch to the next one.
     n_features_in_ : int
-        Number of channels, the same as `n_channels_in_`.
+        Number of columns of a frame, 1, else of channels.
+    feature_names_in_ : ndarray of shape (1,)
+        Name of the column of a frame.
     n_channels_in_ : int
         Number of channels: 1 where the images have no axis for them.
     downsampling_ : int
@@ -102,8 +105,8 @@ class CPCImageTransformer(BaseCPC):
     Notes
     -----
     `X` is an array (n_samples, height, width) or (n_samples, height, width,
-    n_channels), of integers or floats, or a list of images of one size. A memory map is
-    never copied as a whole.
+    n_channels), of integers or floats, a list of images of one size, or a series or
+    frame with a column of them. A memory map is never copied as a whole.
 
     Each patch is encoded by itself and normalised over channels, never over positions
     or images. So the features of an image do not depend on the others in `X`.
@@ -251,6 +254,8 @@ class CPCImageTransformer(BaseCPC):
 
     def _read(self, X: Any, *, reset: bool, update: bool = False) -> Patches:
         images = read_images(self, X, reset=reset)
+        if not reset:
+            warn_if_other_scale(pixels(images), self._scaling)
         if reset:
             height, width, _ = self.image_shape_
             grid = Grid.of(height, width, self.patch_size, self.patch_stride)

@@ -1,6 +1,7 @@
 """The estimator for time series, sensor data and audio."""
 
 import copy
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import AT_LEAST_1, CROP_LENGTH, BaseCPC, check_channels
-from ._compat import StrOptions
+from ._compat import Interval, StrOptions
+from ._data.plausibility import warn_if_other_scale
 from ._data.reading import read_sequences
+from ._data.resampling import resampled
 from ._data.scaled import ScaledSequences
 from ._data.scaling import SCALINGS, Scaling
 from ._data.source import Source
@@ -42,9 +45,10 @@ class CPCTransformer(BaseCPC):
         to the data, as a layer of the features; short kernels and learned causal
         convolutions make at most 32 latents of a training window. "conv": a first layer
         that is learned, and up to 128 latents. "audio": the paper's encoder for raw
-        waveforms, one latent for 160 samples. "log_mel": log-mel spectra of waveforms
-        at 16 kHz, fixed kernels and two convolutions over them, also one latent for 160
-        samples; it trains much faster. A module must map (B, T, C) to (B, ceil(T /
+        waveforms at 16 kHz of one channel, one latent for 160 samples. "log_mel":
+        log-mel spectra of such waveforms, fixed kernels and two convolutions over them,
+        also one latent for 160 samples; it trains much faster. For other rates see
+        `sampling_rate`. A module must map (B, T, C) to (B, ceil(T /
         downsampling), D) for some downsampling and look at the past only; see
         `sklearn_cpc.nn.Encoder`. `fit` uses a copy of it.
     skip_steps : int or "auto", default="auto"
@@ -63,8 +67,14 @@ class CPCTransformer(BaseCPC):
     nan_policy : {"raise", "mask"}, default="raise"
         "mask" takes trailing steps that are NaN in all channels as padding, and
         other NaNs as missing values.
+    sampling_rate : float or None, default=None
+        Time steps in a second of the data, in hertz, for "audio", "log_mel" and own
+        encoders that declare a rate: recordings of another one are resampled when they
+        are read. None takes them at the rate that the encoder expects, 16 kHz for the
+        two. Encoders that expect none do not use it.
     channels_first : bool, default=False
-        Whether the arrays have their channels before their time steps.
+        Whether the arrays have their channels before their time steps. In frames, a
+        named column is a channel.
     crop_length : int, "auto" or None, default="auto"
         Longest window, in time steps, that one update sees of a sequence. Longer
         sequences are cropped at random. "auto" leaves it to the encoder, None takes
@@ -73,9 +83,11 @@ class CPCTransformer(BaseCPC):
     Attributes
     ----------
     n_features_in_ : int
-        Number of time steps for a two-dimensional input, else of channels.
+        Number of time steps for a two-dimensional input, of columns for a frame with
+        arrays in its cells, else of channels.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, if all were strings.
+        Names of the columns of a frame, or of the channels of a list of frames, if all
+        were strings.
     n_channels_in_ : int
         Number of channels of the sequences.
 
@@ -90,8 +102,11 @@ class CPCTransformer(BaseCPC):
 
     - an array (n_samples, n_timesteps) or (n_samples, n_timesteps, n_channels);
     - a list or object array of arrays (length_i,) or (length_i, n_channels);
+    - a list of frames, one column for each channel: names are learned, and put in the
+      same order later;
     - a frame with time steps as columns, or with arrays in its cells, one column for
-      each channel.
+      each channel;
+    - any other sized iterable of array-likes.
 
     All layers look at the past only and normalise each step by itself. So the features
     of a sequence do not depend on its padding or on the other sequences of a batch.
@@ -122,6 +137,7 @@ class CPCTransformer(BaseCPC):
         "step_window": [AT_LEAST_1, None],
         "scaling": [StrOptions(set(SCALINGS) - {None}), None],
         "nan_policy": [StrOptions({"raise", "mask"})],
+        "sampling_rate": [Interval(Real, 0, None, closed="neither"), None],
         "channels_first": ["boolean"],
         "crop_length": CROP_LENGTH,
     }
@@ -154,6 +170,7 @@ class CPCTransformer(BaseCPC):
         step_window=None,
         scaling="channel",
         nan_policy="raise",
+        sampling_rate=None,
         channels_first=False,
         crop_length="auto",
         max_epochs="auto",
@@ -204,6 +221,7 @@ class CPCTransformer(BaseCPC):
         self.step_window = step_window
         self.scaling = scaling
         self.nan_policy = nan_policy
+        self.sampling_rate = sampling_rate
         self.channels_first = channels_first
         self.crop_length = crop_length
 
@@ -226,9 +244,21 @@ class CPCTransformer(BaseCPC):
         ------
         ValueError
             If the model was fitted with ``scaling="sample"``, which needs whole
-            sequences, or if a module of the user cannot `advance`.
+            sequences, if a module of the user cannot `advance`, or if `sampling_rate`
+            asks for resampling, which needs what follows a chunk.
         """
         check_is_fitted(self)
+        expected = self._expected_rate(reset=False)
+        if (
+            None not in (expected, self.sampling_rate)
+            and self.sampling_rate != expected
+        ):
+            raise ValueError(
+                f"sampling_rate={self.sampling_rate!r} needs resampling to "
+                f"{expected:g} Hz, which a stream cannot do in pieces. Record at "
+                f"{expected:g} Hz, or resample chunks with a stateful resampler of "
+                "your own, and use set_params(sampling_rate=None)."
+            )
         return Stream(self, n_streams)
 
     def export_onnx(self, path: Any) -> None:
@@ -259,6 +289,7 @@ class CPCTransformer(BaseCPC):
         shape (n_samples, n_timesteps, n_channels), also with ``channels_first=True``.
         ``lengths`` (n_samples,) counts the valid steps of each sample, at least 1;
         later values do not matter, and NaNs among the valid steps are missing values.
+        The graph does not resample: it takes the rate that the encoder expects.
         The outputs are ``features``, as from `transform`; ``steps`` (n_samples,
         n_steps, n_features_out), as from `transform_steps`; and ``step_lengths``
         (n_samples,), the number of valid steps. The metadata hold ``feature_names``,
@@ -275,6 +306,13 @@ class CPCTransformer(BaseCPC):
             allow_nan=self.nan_policy == "mask",
             reset=reset,
         )
+        expected = self._expected_rate(reset)
+        if expected is not None and reset:
+            self._check_mono()
+        if expected is not None and self.sampling_rate is not None:
+            sequences = resampled(sequences, self.sampling_rate, expected)
+        if not reset:
+            warn_if_other_scale(sequences, self._scaling)
         if reset or update:
             scaling = (
                 SCALINGS[self.scaling]() if reset else copy.deepcopy(self._scaling)
@@ -282,6 +320,27 @@ class CPCTransformer(BaseCPC):
             scaling.partial_fit(sequences)
             self._scaling = scaling
         return ScaledSequences.of(sequences, self._scaling)
+
+    def _expected_rate(self, reset: bool) -> float | None:
+        """Return the sampling rate that the encoder expects, None for any."""
+        encoder = self.encoder
+        if not reset:
+            encoder = self.net_.module_.encoder
+        elif isinstance(encoder, str):
+            encoder = ENCODERS[encoder]
+        elif not isinstance(encoder, Encoder):
+            return None  # attributes of any other module have no meaning
+        rate: float | None = encoder.sampling_rate
+        return rate
+
+    def _check_mono(self) -> None:
+        """Refuse several channels with a named encoder of waveforms."""
+        if isinstance(self.encoder, str) and self.n_channels_in_ > 1:
+            raise ValueError(
+                f"encoder={self.encoder!r} takes recordings of one channel, but X has "
+                f"{self.n_channels_in_}. Average them, [x.mean(axis=1) for x in X], or "
+                "choose one."
+            )
 
     def _build_encoder(self, source: Source, generator: torch.Generator) -> Encoder:
         lengths, n_channels = source.lengths, self.n_channels_in_

@@ -6,6 +6,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from ._data.arrays import real_array
+from ._data.names import frame_names, in_order_of_fit, places
+from ._data.reading import FLOAT32_MAX
 from ._data.scaled import ScaledSequences
 from ._data.scaling import SampleScaling, Scaling
 from ._data.sequences import Sequences
@@ -20,6 +23,7 @@ class StreamingEstimator(Protocol):
 
     net_: CPCNet
     _scaling: Scaling
+    _fitted_on_table: bool
     n_channels_in_: int
     device_: str
     channels_first: Any
@@ -63,6 +67,12 @@ class Stream:
     """
 
     def __init__(self, cpc: StreamingEstimator, n_streams: int | None = None) -> None:
+        is_count = isinstance(n_streams, Integral) and not isinstance(n_streams, bool)
+        if n_streams is not None and not (is_count and n_streams >= 1):
+            raise ValueError(
+                f"n_streams={n_streams!r} must be None or a number of recordings, an "
+                "int of at least 1."
+            )
         if isinstance(cpc._scaling, SampleScaling):
             raise ValueError(
                 "scaling='sample' needs whole sequences, which a stream does not have. "
@@ -89,6 +99,8 @@ class Stream:
         self._allow_nan = cpc.nan_policy == "mask"
         self._device, self._n_jobs = cpc.device_, cpc.n_jobs
         self._autocast = autocast_type(cpc.precision)
+        on_table = cpc._fitted_on_table  # whose columns are steps
+        self._names = None if on_table else getattr(cpc, "feature_names_in_", None)
         self.n_streams = n_streams
         self.n_steps_seen = 0
 
@@ -145,10 +157,15 @@ class Stream:
 
     def _checked(self, chunk: Any) -> np.ndarray:
         """Return the values, (n_streams or 1, n_steps, n_channels)."""
-        values = np.asarray(chunk, dtype=np.float64)
+        names = frame_names(chunk)
+        wanted_names = in_order_of_fit(names, self._names, "this stream")
+        raw = real_array(chunk, "chunk")
+        values = raw
         single = self.n_streams is None
         if values.ndim == 2 - single:
             values = values[..., None]
+        elif names is not None and wanted_names is not None and single:
+            values = values[:, places(names, wanted_names)]
         elif self._channels_first:
             values = values.swapaxes(-1, -2)
         if single:
@@ -157,13 +174,13 @@ class Stream:
         if values.ndim != 3 or values.shape[::2] != wanted:
             first = "" if single else f"{self.n_streams} streams, "
             raise ValueError(
-                f"chunk has the shape {np.shape(chunk)}, but this stream takes {first}"
+                f"chunk has the shape {raw.shape}, but this stream takes {first}"
                 f"any number of steps and {self._n_channels} channels."
             )
         missing = np.isnan(values) if self._allow_nan else False
-        if not (np.isfinite(values) | missing).all():
+        if not ((np.abs(values) <= FLOAT32_MAX) | missing).all():
             raise ValueError(
-                "chunk contains NaN or infinity. NaNs are missing values with "
-                "nan_policy='mask'."
+                "chunk contains NaN, infinity or a value too large for "
+                "dtype('float32'). NaNs are missing values with nan_policy='mask'."
             )
         return values

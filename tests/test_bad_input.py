@@ -47,7 +47,7 @@ BAD_X = {
         ValueError,
         "Convert your data to numeric values",
     ),
-    "strings in a list": ([X[0], ["a", "b"]], ValueError, r"X\[1\] is not numeric"),
+    "strings in a list": ([X[0], ["a", "b"]], ValueError, r"X\[1\] holds text"),
     "complex": (X + 1j, ValueError, "Complex data not supported"),
     "sparse": (sparse.csr_array(X[:, :, 0]), TypeError, "[Ss]parse"),
     "mapping": ({"a": X}, TypeError, "X is of the type dict"),
@@ -69,7 +69,15 @@ BAD_X = {
             X.reshape(-1, 2), index=pd.MultiIndex.from_product([range(12), range(30)])
         ),
         ValueError,
-        r"MultiIndex.*X.groupby\(level=0\)",
+        r"MultiIndex.*preprocessing\.sequences_from_long\(X\)",
+    ),
+    "columns of two levels": (
+        pd.DataFrame(
+            X.reshape(12, 60),
+            columns=pd.MultiIndex.from_product([range(30), list("ab")]),
+        ),
+        ValueError,
+        r"columns have 2 levels.*\(n_samples, n_timesteps, n_channels\)",
     ),
     "NaN": (with_value(np.nan, 7, 3, 1), ValueError, "NaN, first in sample 7.*'mask'"),
     "NaN in a list": (
@@ -136,6 +144,7 @@ BAD_PARAMETERS = {
     "step_window": (0, "'step_window' .* must be .*None"),
     "scaling": ("standard", "'scaling' .* must be .*'channel'"),
     "nan_policy": ("omit", "'nan_policy' .* must be .*'mask'"),
+    "sampling_rate": (0, "'sampling_rate' .* must be a float in the range"),
     "channels_first": ("yes", "'channels_first' .* must be .*bool"),
     "crop_length": (1, "'crop_length' .* must be .*'auto'"),
     "max_epochs": (-1, "'max_epochs'"),

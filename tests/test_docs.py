@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import sklearn_cpc
-from sklearn_cpc import datasets, metrics, nn
+from sklearn_cpc import datasets, metrics, nn, preprocessing
 
 ROOT = Path(__file__).parent.parent
 PAGES = "\n".join(
@@ -26,7 +26,7 @@ def test_every_table_of_the_benchmarks_is_on_a_page(table):
     assert f"include:: ../benchmarks/results/{table.name}\n" in PAGES
 
 
-@pytest.mark.parametrize("module", [sklearn_cpc, datasets, metrics, nn])
+@pytest.mark.parametrize("module", [sklearn_cpc, datasets, metrics, nn, preprocessing])
 def test_every_public_name_is_in_the_api(module):
     assert set(module.__all__) <= set(API)
 

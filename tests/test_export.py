@@ -57,8 +57,11 @@ def assert_same_features(estimator, path, samples, **options):
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_every_encoder_and_context(encoder, context, tmp_path):
     needs_onnx()
-    # Of waveforms, 160 steps make a latent: up to 250.
-    samples = [RNG.normal(size=(100 * len(x), 2)).astype(np.float32) for x in X]
+    # Of waveforms, 160 steps make a latent: up to 250. They have one channel.
+    n_channels = 2 if ENCODERS[encoder].sampling_rate is None else 1
+    samples = [
+        RNG.normal(size=(100 * len(x), n_channels)).astype(np.float32) for x in X
+    ]
     samples = X if encoder == "conv" else samples
     estimator = CPCTransformer(
         encoder=encoder, context=context, **SMALL | {"max_epochs": 0}

@@ -164,7 +164,7 @@ def test_read_only_input_is_left_alone():
         (STACKED, 2, 2),
         (RAGGED, 2, 2),
         (pd.DataFrame(UNIVARIATE), 6, 1),
-        (pd.DataFrame({"a": objects(RAGGED)}), 2, 2),
+        (pd.DataFrame({"a": objects(RAGGED)}), 1, 2),
         ([np.arange(4.0), np.arange(6.0)], 1, 1),
     ],
     ids=["2-D", "3-D", "list", "frame", "nested frame", "list of 1-D"],

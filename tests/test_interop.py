@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.datasets import load_japanese_vowels
+from sklearn_cpc.preprocessing import sequences_from_long
 
 X, y = load_japanese_vowels(return_X_y=True)
 X, y = [x[:, :3] for x in X[::9]], y[::9]
@@ -92,8 +93,8 @@ def test_sktime_pd_multiindex_is_refused_with_a_way_out():
     with pytest.raises(ValueError, match="MultiIndex") as caught:
         cpc().fit(X)
     way_out = str(caught.value).partition("series: ")[2].removesuffix(".")
-    assert way_out == "[group.to_numpy() for _, group in X.groupby(level=0)]"
-    assert_same_as_list([group.to_numpy() for _, group in X.groupby(level=0)])
+    assert way_out == "sklearn_cpc.preprocessing.sequences_from_long(X).X"
+    assert_same_as_list(sequences_from_long(X).X)
 
 
 def test_tslearn():
@@ -198,6 +199,17 @@ def test_arrow_lists_in_cells():
         for i in range(3)
     }
     assert_same_as_list(pd.DataFrame(columns))
+
+
+def test_tables_of_arrow():
+    pa = pytest.importorskip("pyarrow", reason=NEEDED)
+    table = pa.table(dict(zip(COLUMNS, TABLE.T, strict=True)))
+    fitted = cpc().fit(table)
+    assert fitted.feature_names_in_.tolist() == COLUMNS
+    np.testing.assert_array_equal(fitted.transform(table), cpc().fit_transform(TABLE))
+    assert_same_as_list(
+        pa.table({f"lpc{i}": [x[:, i].tolist() for x in X] for i in range(3)})
+    )
 
 
 def test_polars():

@@ -21,11 +21,13 @@ ROOMS = {
     # Bottom: nothing of the package below.
     "_compat.py": {"sklearn"},
     "_values.py": {"torch"},
+    "_warnings.py": {"joblib", "sklearn"},
     "_persistence.py": {"_values.py", "safetensors", "torch"},
     "metrics.py": {"sklearn"},
     "datasets/": {"sklearn"},
+    "preprocessing/": {"_data/", "_warnings.py", "pandas", "polars"},
     # What users pass.
-    "_data/": {"scipy", "sklearn", "tokenizers"},
+    "_data/": {"_warnings.py", "scipy", "sklearn", "tokenizers"},
     # The model.
     "nn/": {"nn/encoders/", "torch"},
     "nn/encoders/": {
@@ -38,7 +40,9 @@ ROOMS = {
     # The order of a fit.
     "training/": {
         "_data/source.py",
+        "_data/groups.py",
         "_persistence.py",
+        "_warnings.py",
         "joblib",
         "metrics.py",
         "nn/",
@@ -82,6 +86,7 @@ ROOMS = {
     },
     "_image.py": {"_base/", "_compat.py", "_data/", "nn/", "torch", "training/"},
     "_text.py": {"_base/", "_compat.py", "_data/", "nn/", "torch", "training/"},
+    "adapters/": {"_sequence.py", "aeon", "pandas", "sklearn", "sktime"},
     "_displays/": {"_base/", "_sequence.py", "matplotlib", "sklearn"},
     "__init__.py": {
         "_displays/",
@@ -89,13 +94,15 @@ ROOMS = {
         "_persistence.py",
         "_sequence.py",
         "_text.py",
+        "_warnings.py",
         "training/",
     },
 }
 # Parameters that may be of any type: what users pass, and what libraries pass to
 # methods that they call.
 ANY = {
-    "X", "y", "groups", "path", "chunk", "ax", "estimator", "input_features",
+    "X", "y", "groups", "path", "chunk", "ax", "estimator", "input_features", "values",
+    "value", "item", "frame", "scores",
     "parameters", "tokenizer", "reducer", "options", "kwargs", "args",
     "ctx", "dataset", "step_fn", "classes", "fit_params", "cb_kwargs", "method",
 }  # fmt: skip

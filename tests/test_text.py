@@ -110,7 +110,7 @@ def test_tags_are_those_of_the_vectorizers():
 def test_parameters_are_shared_not_copied():
     own = {"unit", "tokenizer", "vocabulary_size", "lowercase", "embeddings"}
     sequence = {"encoder", "scaling", "nan_policy", "channels_first"}
-    sequence |= {"step_window"}
+    sequence |= {"step_window", "sampling_rate"}
     params = set(CPCTextTransformer().get_params())
     assert params - own == set(CPCTransformer().get_params()) - sequence
     for name in params - own:

@@ -269,6 +269,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
             device or self.device_,
             autocast_type(self.precision),
             min(n_steps, max(1, BATCH_VALUES // n_values)),
+            progress=bool(self.verbose) and device is None,
         )
 
     # ---- scores

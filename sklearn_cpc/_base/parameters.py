@@ -221,7 +221,8 @@ SHARED: dict[str, Parameter] = {
     "verbose": Parameter(
         "int",
         ["verbose"],
-        "1 shows a bar over epochs with loss and contrastive accuracy.",
+        """1 shows a bar over epochs with loss and contrastive accuracy, and one over
+        time steps where features or scores take more than a second.""",
     ),
 }
 

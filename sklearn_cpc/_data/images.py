@@ -1,13 +1,14 @@
 """Images, read into checked arrays and cut into grids of patches."""
 
 import math
-from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from sklearn.utils import check_array
 
+from .._warnings import InputWarning, warn
+from .arrays import as_frame, real_array
+from .containers import Samples
 from .reading import FLOAT32_MAX
 from .scaled import LIMIT
 from .scaling import Scaling
@@ -169,6 +170,7 @@ class ImageEstimator(Protocol):
     image_shape_: tuple[int, ...]
     n_channels_in_: int
     n_features_in_: int
+    feature_names_in_: np.ndarray
 
 
 def read_images(estimator: ImageEstimator, X: Any, *, reset: bool) -> np.ndarray:
@@ -181,7 +183,7 @@ def read_images(estimator: ImageEstimator, X: Any, *, reset: bool) -> np.ndarray
     ----------
     estimator : ImageEstimator
         Named in messages; keeps the size.
-    X : array or list of arrays
+    X : array, list of arrays, or a series or frame with a column of arrays
         Three- or four-dimensional.
     reset : bool
         Whether this is a fit.
@@ -196,20 +198,18 @@ def read_images(estimator: ImageEstimator, X: Any, *, reset: bool) -> np.ndarray
     ValueError, TypeError
         If `X` cannot be read. The message names the input and the accepted forms.
     """
-    is_array = hasattr(X, "shape") or hasattr(X, "__array__")
-    if not is_array and (
-        not hasattr(X, "__len__") or isinstance(X, str | bytes | Mapping | Set)
-    ):
-        raise TypeError(f"X is of the type {type(X).__name__}. {FORMS}")
-    images = check_array(
-        _stack(X),
-        estimator=estimator,
-        input_name="X",
-        dtype="numeric",
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite=False,  # below, in pieces that suit memmaps
-    )
+    samples = Samples.of(as_frame(X), FORMS)
+    if samples.n_columns is not None and samples.n_columns > 1:
+        raise ValueError(
+            f"X has {samples.n_columns} columns of images. Pass one of them, such as "
+            "X[['image']]; a ColumnTransformer treats each by itself."
+        )
+    images = samples.array if samples.array is not None else _stack(samples)
+    if len(images) == 0:
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={images.shape}) while a minimum of 1 "
+            f"is required by {type(estimator).__name__}."
+        )
     if images.ndim == 2:
         n_pixels = images.shape[1]
         side = math.isqrt(n_pixels)
@@ -221,30 +221,19 @@ def read_images(estimator: ImageEstimator, X: Any, *, reset: bool) -> np.ndarray
         )
     if images.ndim not in (3, 4):
         raise ValueError(f"X has the shape {images.shape}. {FORMS}")
-    if images.ndim == 4 and images.shape[1] <= 4 < images.shape[3]:
-        raise ValueError(
-            f"X has the shape {images.shape}: its channels seem to come first. "
-            "Put them last: X.transpose(0, 2, 3, 1)."
-        )
+    _check_axes(images)
     if 0 in images.shape:
         raise ValueError(f"X has images without pixels: its shape is {images.shape}.")
     images = images.reshape(*images.shape[:3], -1)
     _note_shape(estimator, images.shape[1:], reset)
+    _note_columns(estimator, samples, reset)
     _check_finite(images)
-    checked: np.ndarray = images
-    return checked
+    return images
 
 
-def _stack(X: Any) -> Any:
-    """Return a list of images as one array; refuse different sizes."""
-    is_list = isinstance(X, list | tuple)
-    is_list |= isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
-    if not is_list:
-        return X
-    try:
-        images = [np.asarray(image) for image in X]
-    except ValueError as error:
-        raise ValueError(f"X cannot be read as a list of images: {error}") from None
+def _stack(samples: Samples) -> np.ndarray:
+    """Return images as one array; refuse different sizes."""
+    images = [real_array(x, f"X[{i}]") for i, x in enumerate(samples.items)]
     shapes = [image.shape for image in images]
     for i, shape in enumerate(shapes):
         if shape != shapes[0]:
@@ -253,14 +242,36 @@ def _stack(X: Any) -> Any:
                 "need one size. Crop or resize them first, for instance with "
                 "skimage.transform.resize."
             )
-    return np.stack(images) if images else np.empty((0, 1, 1))
+    return np.stack(images)
+
+
+def _check_axes(images: np.ndarray) -> None:
+    """Refuse axes in another order, warn where that is only likely."""
+    if images.ndim == 3:
+        height, width, last = images.shape
+        if last <= 4 and min(height, width) >= 16:
+            raise ValueError(
+                f"X has the shape {images.shape}, which would be {height} images of a "
+                f"width of {last}. A single image of height, width and channels is "
+                "X[np.newaxis]."
+            )
+        return
+    first, second, last = images.shape[1:]
+    message = (
+        f"X has the shape {images.shape}: its channels seem to come first. "
+        "Put them last: X.transpose(0, 2, 3, 1)."
+    )
+    if first <= 4 < last:
+        raise ValueError(message)
+    if first < last and (second == last or 4 * first <= min(second, last)):
+        warn(message, InputWarning)
 
 
 def _note_shape(estimator: ImageEstimator, shape: tuple[int, ...], reset: bool) -> None:
     """Set or compare height, width and channels."""
     if reset:
         estimator.image_shape_ = shape
-        estimator.n_channels_in_ = estimator.n_features_in_ = shape[2]
+        estimator.n_channels_in_ = shape[2]
     elif shape != estimator.image_shape_:
         given, expected = (
             " x ".join(map(str, s)) for s in (shape, estimator.image_shape_)
@@ -269,6 +280,17 @@ def _note_shape(estimator: ImageEstimator, shape: tuple[int, ...], reset: bool) 
             f"X has images of height x width x channels {given}, but "
             f"{type(estimator).__name__} is expecting {expected} as in fit."
         )
+
+
+def _note_columns(estimator: ImageEstimator, samples: Samples, reset: bool) -> None:
+    """Keep the number of columns of a frame, else of channels, and its name."""
+    if not reset:
+        return
+    estimator.n_features_in_ = samples.n_columns or estimator.n_channels_in_
+    if samples.names is not None:
+        estimator.feature_names_in_ = np.array(samples.names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
 
 
 def _check_finite(images: np.ndarray) -> None:

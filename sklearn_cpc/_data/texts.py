@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -55,6 +55,11 @@ def read_texts(X: Any, name: str) -> list[str]:
         raise TypeError(
             f"X is of the type {type(X).__name__}; its items are names. Pass one "
             "column of texts, such as X['text']."
+        )
+    if isinstance(X, Set):
+        raise TypeError(
+            f"X is of the type {type(X).__name__}, which has no order: nobody could "
+            "tell whose features are whose. Pass a list."
         )
     try:
         texts = list(X)

@@ -1,65 +1,40 @@
 """Callbacks of the training loop."""
 
 import copy
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
-from tqdm import TqdmWarning
 
 from .fitted import Fitted
 from .net import CPCNet
+from .progress import Progress
 from .state import Net, n_updates
 
 
 class EpochProgress(Callback):
-    """A progress bar over epochs with the loss and the contrastive accuracy.
-
-    Where nothing can be written, there is no bar, and the training goes on.
-    """
+    """A progress bar over epochs with the loss and the contrastive accuracy."""
 
     def on_train_begin(self, net: Net, **kwargs: Any) -> None:
         """Open the bar."""
-        self._n_before, self._bar = len(net.history), None
-        with self._or_none():
-            with warnings.catch_warnings():
-                # A notebook without ipywidgets gets a bar of text.
-                warnings.simplefilter("ignore", TqdmWarning)
-                from tqdm.auto import tqdm
-            self._bar = tqdm(total=net.max_epochs, desc="CPC", unit="epoch")
+        self._n_before = len(net.history)
+        self._bar = Progress(net.max_epochs, "epoch")
 
     def on_epoch_end(self, net: Net, **kwargs: Any) -> None:
         """Advance the bar."""
-        if self._bar is None:
-            return
         epoch = net.history[-1]
         values = {"loss": epoch["train_loss"], "accuracy": epoch["train_accuracy"]}
         if "valid_score" in epoch:
             values["valid_score"] = epoch["valid_score"]
-        with self._or_none():
-            self._bar.set_postfix(values, refresh=False)
-            # A fit that resumes from a checkpoint has several new epochs at once.
-            self._bar.update(len(net.history) - self._n_before - self._bar.n)
+        # A fit that resumes from a checkpoint has several new epochs at once.
+        n_new = len(net.history) - self._n_before - self._bar.n
+        self._bar.advance(n_new, **values)
 
     def on_train_end(self, net: Net, **kwargs: Any) -> None:
         """Close the bar; an open one could not be copied."""
-        if self._bar is not None:
-            with self._or_none():
-                self._bar.close()
+        self._bar.close()
         del self._bar
-
-    @contextmanager
-    def _or_none(self) -> Iterator[None]:
-        """Give the bar up if standard error is missing, closed or a broken pipe."""
-        try:
-            yield
-        except (OSError, ValueError, AttributeError, TypeError):
-            if self._bar is not None:
-                self._bar.disable = True  # it would write again when it is deleted
-            self._bar = None
 
 
 class FitTasks(Callback):

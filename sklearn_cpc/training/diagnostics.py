@@ -1,17 +1,12 @@
 """Warnings of a fit that cannot work or has not worked."""
 
-import os
-import sys
-import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-import sklearn
 from sklearn.exceptions import ConvergenceWarning
 
+from .._warnings import warn
 from ..metrics import effective_rank
 from .architecture import Architecture, StepWords
 
@@ -23,23 +18,6 @@ LEARNED = 0.99
 COLLAPSED = 1.05
 # A target that shares more than this part of its input with its context is a copy.
 TRIVIAL = 0.9
-# The caller of `fit` is the first frame outside of these folders.
-PACKAGES = tuple(
-    f"{folder}{os.sep}"
-    for folder in (
-        Path(sklearn.__file__).parent,
-        Path(joblib.__file__).parent,
-        Path(__file__).parents[1],
-    )
-)
-
-
-def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line of the user that called `fit`, alone or in a pipeline."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGES):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
 
 
 def warn_if_trivial(architecture: Architecture, words: StepWords) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit
-from sklearn.utils.validation import column_or_1d
 
+from .._data.groups import group_codes
 from .._data.source import Source
 from ..nn.negatives import NEGATIVES
 from .options import Objective, TrainingOptions
@@ -58,21 +58,7 @@ class TrainingData:
         auto = objective.negatives == "auto"
         negatives = NEGATIVES["batch" if auto else objective.negatives]
         if groups is not None:
-            groups = column_or_1d(groups)
-            if len(groups) != n_samples:
-                raise ValueError(
-                    f"groups has {len(groups)} entries, but X has {n_samples} samples."
-                )
-            try:
-                missing = any(group is None or group != group for group in groups)
-                groups = np.unique(groups, return_inverse=True)[1]
-            except TypeError:  # values that cannot be compared, such as pd.NA
-                missing = True
-            if missing:
-                raise ValueError(
-                    "groups holds missing values, or values of several types. Give "
-                    "each sample a group, all of them numbers or all of them texts."
-                )
+            groups = group_codes(groups, n_samples)
         elif negatives.needs_groups:
             raise ValueError(
                 f"negatives={objective.negatives!r} needs groups: fit(X, groups=...)."

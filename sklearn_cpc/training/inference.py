@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .._data.source import Source
 from .batches import even_batches
+from .progress import Progress
 
 # Convolutions and matrix products of fewer rows take other code paths and round
 # differently. With at least 16 rows (torch's threshold for oneDNN), the features of a
@@ -41,11 +42,14 @@ class Inference:
         Lower precision of the forward pass; None is float32.
     batch_steps : int
         Steps of a batch at most, padding included. A single sequence may have more.
+    progress : bool
+        Whether work of more than a second shows a bar.
     """
 
     device: str
     autocast: torch.dtype | None
     batch_steps: int = BATCH_STEPS
+    progress: bool = False
 
 
 def run(
@@ -87,6 +91,8 @@ def run(
     if rows is None:
         rows = np.arange(len(source))
     lengths = source.lengths if size is None else np.minimum(source.lengths, size)
+    n_steps = int(lengths[rows].sum())
+    bar = Progress(n_steps, "step", delay=1, shown=inference.progress)
 
     def read(
         batch: np.ndarray, starts: np.ndarray | None, size: int | None
@@ -94,9 +100,10 @@ def run(
         x, lengths = source.batch(batch, starts, size)
         return torch.from_numpy(x).to(device), torch.from_numpy(lengths).to(device)
 
-    def pieces(batch: np.ndarray, longest: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, longest, PIECE):
+    def pieces(batch: np.ndarray, n: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, lengths[batch].max(), PIECE):
             yield read(batch, np.full(len(batch), start), PIECE)
+            bar.advance(int(np.clip(lengths[batch[:n]] - start, 0, PIECE).sum()))
 
     def output_of(batch: np.ndarray) -> Output:
         longest = lengths[batch].max()
@@ -109,27 +116,32 @@ def run(
             torch.autocast(kind, autocast, autocast is not None),
         ):
             if in_pieces is not None and longest > PIECE:
-                return in_pieces(pieces(batch, longest))[:n_rows]
-            return function(*read(batch, None, size))[:n_rows]
+                return in_pieces(pieces(batch, n_rows))[:n_rows]
+            output = function(*read(batch, None, size))[:n_rows]
+            bar.advance(int(lengths[batch[:n_rows]].sum()))
+            return output
 
     at_once = lengths[rows] if in_pieces is None else np.minimum(lengths[rows], PIECE)
     max_rows = MAX_ROWS if kind == "cpu" else MAX_ROWS_OF_GPU
     batches: deque[np.ndarray] = deque(
         rows[i] for i in even_batches(at_once, max_rows, inference.batch_steps)
     )
-    while batches:
-        batch = batches.popleft()
-        output: Output | None = None
-        try:
-            output = output_of(batch)
-        except torch.cuda.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        if output is None:  # outside of `except`, which keeps what was allocated
-            torch.cuda.empty_cache()
-            batches = deque(half for b in (batch, *batches) for half in _halves(b))
-            continue
-        yield batch, output
+    try:
+        while batches:
+            batch = batches.popleft()
+            output: Output | None = None
+            try:
+                output = output_of(batch)
+            except torch.cuda.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+            if output is None:  # outside of `except`, which keeps what was allocated
+                torch.cuda.empty_cache()
+                batches = deque(half for b in (batch, *batches) for half in _halves(b))
+                continue
+            yield batch, output
+    finally:
+        bar.close()
 
 
 def _halves(batch: np.ndarray) -> list[np.ndarray]:

@@ -35,6 +35,7 @@ class AudioEncoder(ConvStack):
     """
 
     crop_length = 20_480
+    sampling_rate = 16_000.0
     strides: ClassVar[tuple[int, ...]] = (5, 4, 2, 2, 2)
     kernel_sizes: ClassVar[tuple[int, ...]] = (10, 8, 4, 4, 4)
 
@@ -72,6 +73,7 @@ class LogMelEncoder(ConvStack):
     """
 
     crop_length = 20_480
+    sampling_rate = 16_000.0
     kernel_sizes: ClassVar[tuple[int, ...]] = (4, 4)
     # Mean and standard deviation of the log-mel spectra of speech. Steps are not
     # normalised one by one: loudness distinguishes phones.

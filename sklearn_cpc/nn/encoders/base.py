@@ -40,6 +40,8 @@ class Encoder(CausalModule):
     feature_layers : sequence of str or None, default=None
         Layers that ``features="auto"`` returns beside the contexts: "layer1" is the
         first output of `layers`, "latent" the last. None means all of them.
+    sampling_rate : float or None, default=None
+        Input steps in a second that it is made for, in hertz. None takes any.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Encoder(CausalModule):
     prediction_steps: int | None = None
     layer_downsamplings: Sequence[int] | None = None
     feature_layers: Sequence[str] | None = None
+    sampling_rate: float | None = None
 
     def __init__(self) -> None:  # without arguments
         super().__init__()

@@ -1,0 +1,68 @@
+"""Progress bars, which are never worth an error."""
+
+import sys
+import warnings
+
+from tqdm import TqdmWarning
+
+# What a stream raises that is closed or has nobody at its other end.
+BROKEN = (AttributeError, OSError, TypeError, ValueError)
+
+
+class Progress:
+    """A bar with an estimate of the time that is left; nothing where none can be shown.
+
+    Parameters
+    ----------
+    total : int
+        What there is to do.
+    unit : str
+        Of which.
+    delay : float, default=0
+        Seconds before the bar appears: shorter work shows none.
+    shown : bool, default=True
+        Whether there is a bar at all.
+    """
+
+    def __init__(
+        self, total: int, unit: str, delay: float = 0, shown: bool = True
+    ) -> None:
+        self.n = 0
+        self._bar = None
+        if sys.stderr is None or not shown:
+            return
+        with warnings.catch_warnings():
+            # A notebook without ipywidgets gets a bar of text.
+            warnings.simplefilter("ignore", TqdmWarning)
+            from tqdm.auto import tqdm
+        try:
+            self._bar = tqdm(
+                total=total, desc="CPC", unit=unit, delay=delay, unit_scale=delay > 0
+            )
+        except BROKEN:
+            self._bar = None
+
+    def advance(self, n: int, **values: float) -> None:
+        """Show that so much more is done, and some values."""
+        self.n += n
+        if self._bar is None:
+            return
+        try:
+            if values:
+                self._bar.set_postfix(values, refresh=False)
+            self._bar.update(n)
+        except BROKEN:
+            self._give_up()
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            try:
+                self._bar.close()
+            except BROKEN:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        if self._bar is not None:
+            self._bar.disable = True  # it would write again when it is deleted
+        self._bar = None
