@@ -176,7 +176,12 @@ def _is_of_arrays(column: Any) -> bool:
 
 def _cells(column: Any) -> list[Any]:
     """Return the cells of a column that holds arrays."""
-    return list(column) if hasattr(column, "iloc") else list(column.to_numpy())
+    if not hasattr(column, "is_null"):
+        return list(column)
+    cells = list(column.to_numpy())
+    for row in np.flatnonzero(column.is_null().to_numpy()):
+        cells[row] = None  # old releases of polars have an empty array there
+    return cells
 
 
 def _refuse_pairs(X: Any, items: list[Any], forms: str) -> None:

@@ -229,6 +229,8 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals(name, library):
     frame, options, message = REFUSED[name]
+    if library is to_polars and name == "no interval" and pl.__version__ == "1.0.0":
+        pytest.skip("polars 1.0 panics")
     with pytest.raises(ValueError, match=message):
         sequences_from_long(library(frame), "person", **OPTIONS | options)
 
