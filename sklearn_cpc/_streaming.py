@@ -67,12 +67,6 @@ class Stream:
     """
 
     def __init__(self, cpc: StreamingEstimator, n_streams: int | None = None) -> None:
-        is_count = isinstance(n_streams, Integral) and not isinstance(n_streams, bool)
-        if n_streams is not None and not (is_count and n_streams >= 1):
-            raise ValueError(
-                f"n_streams={n_streams!r} must be None or a number of recordings, an "
-                "int of at least 1."
-            )
         if isinstance(cpc._scaling, SampleScaling):
             raise ValueError(
                 "scaling='sample' needs whole sequences, which a stream does not have. "
@@ -85,7 +79,8 @@ class Stream:
                 )
             if n_streams < 1:
                 raise ValueError(
-                    f"n_streams={n_streams} must be None or at least 1 recording."
+                    f"n_streams={n_streams} must be None or a number of recordings, at "
+                    "least 1."
                 )
             n_streams = int(n_streams)
         model = cpc.net_.module_.eval()

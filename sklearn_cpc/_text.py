@@ -1,6 +1,6 @@
 """The estimator for texts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import Any, ClassVar, cast
 
@@ -50,8 +50,8 @@ class CPCTextTransformer(BaseCPC):
         The vectors of tokens. "cooccurrence": a factorisation of the pointwise mutual
         information of tokens in the same texts; training does not change it. "random":
         learned with the model from random ones. A mapping from token to vector, such as
-        a dict or the vectors of gensim, which training does not change; a token without
-        a vector gets zeros.
+        ``dict(zip(vectors.index_to_key, vectors.vectors))`` of gensim, which training
+        does not change, either; a token without a vector gets zeros.
     crop_length : int, "auto" or None, default="auto"
         Longest window, in steps, that one update sees of a text. Longer texts are
         cropped at random. "auto" is 48 tokens or 32 sentences, None takes whole texts.
@@ -104,10 +104,7 @@ class CPCTextTransformer(BaseCPC):
         "tokenizer": [StrOptions({"bpe", "word"}), HasMethods(["to_str"]), callable],
         "vocabulary_size": [Interval(Integral, 1, 2**24 - N_RESERVED, closed="both")],
         "lowercase": ["boolean"],
-        "embeddings": [
-            StrOptions({"cooccurrence", "random"}),
-            HasMethods(["__getitem__"]),
-        ],
+        "embeddings": [StrOptions({"cooccurrence", "random"}), Mapping],
         "crop_length": CROP_LENGTH,
     }
     _architecture_parameters = (

@@ -357,26 +357,10 @@ def test_any_name_of_the_cpu(device, tmp_path):
         np.testing.assert_array_equal(other.transform(X), expected)
 
 
-@pytest.mark.parametrize(
-    "groups",
-    [
-        [0, 1, None, 1],
-        ["a", "b", None, "a"],
-        [0.0, np.nan, 1.0, 1.0],
-        ["a", 1, "b", 2],
-    ],
-)
-def test_groups_with_missing_values(groups):
-    X = np.random.default_rng(0).normal(size=(4, 20))
-    groups = np.array(groups, dtype=object)
-    with pytest.raises(ValueError, match="groups holds missing values, or values of"):
-        CPCTransformer(max_epochs=1, latent_size=4).fit(X, groups=groups)
-
-
 def test_numbers_of_streams():
     cpc = CPCTransformer(max_epochs=0, latent_size=4).fit(np.ones((4, 20)))
     for wrong in (0, -1):
-        with pytest.raises(ValueError, match="must be None or at least 1 recording"):
+        with pytest.raises(ValueError, match="must be None or a number of recordings"):
             cpc.stream(wrong)
     for wrong in (1.5, "2", True):
         with pytest.raises(TypeError, match="must be None or a number of recordings"):

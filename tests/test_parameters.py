@@ -68,6 +68,7 @@ def test_the_script_adds_a_parameter_where_it_belongs():
         "tokenizer": '"bpe"',
         "vocabulary_size": "8000",
         "lowercase": "False",
+        "embeddings": '"cooccurrence"',
         "crop_length": '"auto"',
         "last": '"x"',
     }

@@ -8,6 +8,7 @@ remake the model; see `sklearn_cpc.nn.registry`.
 import copy
 import inspect
 import io
+from collections.abc import Mapping
 import math
 from typing import Any, ClassVar, Self
 
@@ -348,6 +349,8 @@ def _plain(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     plain, other = {}, {}
     for name, value in values.items():
         try:
+            if isinstance(value, Mapping):  # vectors, of which the model has a copy
+                raise TypeError
             dump({name: value}, "value")
             plain[name] = value
         except TypeError:

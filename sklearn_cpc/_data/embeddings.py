@@ -61,6 +61,7 @@ def cooccurrence_vectors(
         random_state=int(rng.integers(2**31)),
     )
     vectors[:, :rank] = left * np.sqrt(strength)
+    vectors[information.getnnz(axis=1) == 0] = 0  # and not what rounding made of it
     scale = np.sqrt(np.square(vectors[ids]).mean(dtype=np.float64))
     return vectors / scale if scale > 0 else vectors
 

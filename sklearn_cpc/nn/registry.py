@@ -153,11 +153,13 @@ def _checked_parts(description: Any, depth: int) -> int:
         case [str(name), *items]:
             kind = find(name)
             parameters = list(inspect.signature(kind).parameters.values())
-            if len(items) != len(parameters):
+            required = [p for p in parameters if p.default is p.empty]
+            # Releases that wrote fewer arguments had what are the defaults now.
+            if not len(required) <= len(items) <= len(parameters):
                 raise ValueError(f"{name} has other arguments")
             # Sizes of parts of this package are at least 1.
             smallest = 1 if kind.__module__.startswith(PACKAGE) else 1 - LARGEST
-            for item, parameter in zip(items, parameters, strict=True):
+            for item, parameter in zip(items, parameters, strict=False):
                 _check_argument(item, parameter, smallest)
         case _:
             raise ValueError(f"{description!r:.100} describes no part of a model")
