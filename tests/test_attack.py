@@ -181,7 +181,7 @@ def change_at_random(value, rng):
                 key
             ]
         case 3:
-            parent *= int(rng.choice([2, 300]))
+            parent *= int(rng.choice([2, 20]))
         case 4:
             other = paths[rng.integers(len(paths))]
             with suppress(KeyError, IndexError, TypeError):

@@ -609,6 +609,24 @@ def test_a_folder_that_cannot_be_read_reports_no_failure(tmp_path, monkeypatch):
     assert (tmp_path / "model").read_bytes() == b"1"
 
 
+def test_no_text_of_a_file_hides_the_message(model, tmp_path):
+    """Nothing that a terminal would obey is printed, and nothing long."""
+    for change in (
+        lambda c: c.update({"class": "\x1b[2J" * 100}),
+        lambda c: c["parameters"].update({"\x1b[2J" * 100: 1}),
+        lambda c: c["parameters"].update(features="\x1b[2J" * 5),
+        lambda c: c["own"].update(lr="\x1b[2J"),
+    ):
+        path = write(
+            tmp_path / "bad",
+            changed(model, "model", change, CPCTransformer._classes()),
+        )
+        with pytest.raises(ModelFileError) as caught:
+            CPCTransformer.load(path)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < len(str(path)) + 300
+
+
 def test_what_a_model_is_made_of_cannot_be_replaced(model, tmp_path):
     path = write(tmp_path / "model", model)
     for passed in (

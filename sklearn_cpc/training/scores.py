@@ -226,6 +226,8 @@ def contrastive_accuracy(
         """Count right predictions and all predictions, by step ahead."""
         counts = np.zeros((2, prediction_steps))
         for step, positive, negatives, weights in comparisons:
+            if not torch.isfinite(positive).all():
+                raise ValueError("The model gives predictions that are not finite.")
             others = negatives.masked_fill(weights == 0, -torch.inf).amax(-1)
             possible = weights.amax(-1) > 0
             right = possible & (positive > others)
