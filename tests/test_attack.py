@@ -169,6 +169,8 @@ def change_header(data, rng):
 def change_at_random(value, rng):
     """Replace, remove, add or exchange a value within JSON."""
     paths = [path for path in places(value) if path]
+    if not paths:
+        return
     path = paths[rng.integers(len(paths))]
     parent, key = at(value, path[:-1]), path[-1]
     match rng.integers(5):
@@ -552,8 +554,8 @@ def main():
     ):
         for chunk in range(n_chunks):
             faults += attack(chunk, n_cases, counts)
-            print(".", end="", file=sys.stderr, flush=True)
-    print(f"\n{table(counts)}\n{time.process_time() - start:.0f} seconds of a CPU")
+            print(f"{len(faults)} faults", file=sys.stderr, flush=True)
+    print(f"{table(counts)}\n{time.process_time() - start:.0f} seconds of a CPU")
     print("\n".join(faults))
 
 
