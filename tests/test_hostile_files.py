@@ -478,6 +478,7 @@ CHECKPOINTS = {
     "patience": of_callback("early_stopping", patience=1),
     "a wait that is over": of_callback("early_stopping", misses_=99),
     "a threshold of NaN": of_callback("early_stopping", dynamic_threshold_=np.nan),
+    "a threshold of text": of_callback("early_stopping", dynamic_threshold_="x"),
     "best weights of another shape": of_callback(
         "early_stopping", best_model_weights_={"x": torch.zeros(3)}
     ),
