@@ -111,8 +111,8 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
         ) from None
     if not isinstance(number, int) or not 1 <= number <= FORMAT:
         raise ModelFileError(
-            f"has the format {number!r}, but this release knows up to {FORMAT}. Update "
-            "sklearn_cpc, or save the model with this release"
+            f"has the format {number!r:.50}, but this release knows up to {FORMAT}. "
+            "Update sklearn_cpc, or save the model with this release"
         )
     if size != expected:
         raise ModelFileError(f"is damaged: {size} bytes long instead of {expected}")
@@ -123,7 +123,7 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
     if checksum.hexdigest() != digest:
         raise ModelFileError("is damaged: its checksum does not match")
     if info.get("kind") != kind:
-        raise ModelFileError(f"is a {info.get('kind')}, not a {kind}")
+        raise ModelFileError(f"is a {word(info.get('kind'))}, not a {kind}")
     try:
         tensors = safetensors.torch.load(start + raw + data)
         content: dict[str, Any] = Decoder(tensors, classes).decode(info["content"])
@@ -132,6 +132,12 @@ def load(file: BinaryIO, kind: str, classes: Sequence[type] = ()) -> dict[str, A
     except Exception as error:  # likewise
         raise ModelFileError(f"does not hold what it should: {error}") from error
     return content
+
+
+def word(value: object) -> str:
+    """Return a word of a file for a message; other text could hide it."""
+    is_word = isinstance(value, str) and value.isidentifier()
+    return f"{value}"[:50] if is_word else f"{value!r:.50}"
 
 
 def _check_counts(raw: bytes) -> None:

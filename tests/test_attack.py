@@ -169,6 +169,8 @@ def change_header(data, rng):
 def change_at_random(value, rng):
     """Replace, remove, add or exchange a value within JSON."""
     paths = [path for path in places(value) if path]
+    if not paths:
+        return
     path = paths[rng.integers(len(paths))]
     parent, key = at(value, path[:-1]), path[-1]
     match rng.integers(5):
@@ -181,7 +183,7 @@ def change_at_random(value, rng):
                 key
             ]
         case 3:
-            parent *= int(rng.choice([2, 300]))
+            parent *= int(rng.choice([2, 20]))
         case 4:
             other = paths[rng.integers(len(paths))]
             with suppress(KeyError, IndexError, TypeError):
@@ -481,7 +483,8 @@ def resume(path):
         reason = str(error)
     if fitted is None:
         # Its weights may be finite, and those of no training.
-        assert str(path) in reason or "Use a smaller lr" in reason, reason
+        reasons = (str(path), "Use a smaller lr", "scores that are not finite")
+        assert any(words in reason for words in reasons), reason
         return "refused by name"
     assert np.isfinite(fitted.transform(SERIES)).all()
     assert 4 <= fitted.n_epochs_ <= 5
@@ -552,8 +555,8 @@ def main():
     ):
         for chunk in range(n_chunks):
             faults += attack(chunk, n_cases, counts)
-            print(".", end="", file=sys.stderr, flush=True)
-    print(f"\n{table(counts)}\n{time.process_time() - start:.0f} seconds of a CPU")
+            print(f"{len(faults)} faults", file=sys.stderr, flush=True)
+    print(f"{table(counts)}\n{time.process_time() - start:.0f} seconds of a CPU")
     print("\n".join(faults))
 
 

@@ -480,8 +480,8 @@ def test_nan_is_not_taken_for_too_short():
     fitted = cpc(max_epochs=1).fit(X)
     with torch.no_grad():
         fitted.net_.module_.predictor.linear.weight.fill_(torch.inf)
-    for score in (fitted.score, fitted.score_samples):
-        with pytest.raises(ValueError, match="scores that are not finite"):
+    for score in (fitted.score, fitted.score_samples, fitted.contrastive_accuracy):
+        with pytest.raises(ValueError, match="s that are not finite"):
             score(X)
     with torch.no_grad():
         for weight in fitted.net_.module_.context.parameters():

@@ -478,6 +478,7 @@ CHECKPOINTS = {
     "patience": of_callback("early_stopping", patience=1),
     "a wait that is over": of_callback("early_stopping", misses_=99),
     "a threshold of NaN": of_callback("early_stopping", dynamic_threshold_=np.nan),
+    "a threshold of text": of_callback("early_stopping", dynamic_threshold_="x"),
     "best weights of another shape": of_callback(
         "early_stopping", best_model_weights_={"x": torch.zeros(3)}
     ),
@@ -607,6 +608,24 @@ def test_a_folder_that_cannot_be_read_reports_no_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(_persistence.os, "listdir", refuse)
     _persistence.write_file(tmp_path / "model", b"1")
     assert (tmp_path / "model").read_bytes() == b"1"
+
+
+def test_no_text_of_a_file_hides_the_message(model, tmp_path):
+    """Nothing that a terminal would obey is printed, and nothing long."""
+    for change in (
+        lambda c: c.update({"class": "\x1b[2J" * 100}),
+        lambda c: c["parameters"].update({"\x1b[2J" * 100: 1}),
+        lambda c: c["parameters"].update(features="\x1b[2J" * 5),
+        lambda c: c["own"].update(lr="\x1b[2J"),
+    ):
+        path = write(
+            tmp_path / "bad",
+            changed(model, "model", change, CPCTransformer._classes()),
+        )
+        with pytest.raises(ModelFileError) as caught:
+            CPCTransformer.load(path)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < len(str(path)) + 300
 
 
 def test_what_a_model_is_made_of_cannot_be_replaced(model, tmp_path):

@@ -16,7 +16,14 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from .._persistence import ModelFileError, dump, load, read_file, write_file
+from .._persistence import (
+    ModelFileError,
+    dump,
+    load,
+    read_file,
+    word,
+    write_file,
+)
 from ..nn import registry
 from ..nn.checks import as_encoder
 from ..nn.model import Model
@@ -141,16 +148,15 @@ class SavingMixin(Hooks):
                 raise ModelFileError(f"{name} does not say its {part}.")
         saved_by, saved, own, fitted_parameters, fitted = (content[p] for p in CONTENT)
         if saved_by != cls.__name__:
-            raise ModelFileError(
-                f"{name} was saved by {saved_by}: use {saved_by}.load."
-            )
+            other = word(saved_by)
+            raise ModelFileError(f"{name} was saved by {other}: use {other}.load.")
         names = set(cls._get_param_names()) - NOT_SAVED
         unknown = {*saved, *own} - names
         unknown |= fitted_parameters.keys() - set(cls._architecture_parameters)
         if unknown:
             raise ModelFileError(
                 f"{name} has parameters that this release does not know: "
-                f"{', '.join(sorted(unknown))}. Update sklearn_cpc."
+                f"{', '.join(map(word, sorted(unknown)))}. Update sklearn_cpc."
             )
         cls._check_passed(name, parameters, own, saved | fitted_parameters)
         estimator = cls()

@@ -85,7 +85,8 @@ def _check_early_stopping(
     misses = state.get("misses_", 0)
     if type(misses) is not int or not 0 <= misses < callback.patience:
         raise ValueError(f"early stopping cannot have waited for {misses!r:.40} epochs")
-    if math.isnan(state.get("dynamic_threshold_", 0)):
+    threshold = state.get("dynamic_threshold_", 0.0)
+    if not isinstance(threshold, int | float) or math.isnan(threshold):
         raise ValueError("early stopping cannot wait for a score that is no number")
     if state.get("best_model_weights_") is not None:
         check_weights(state["best_model_weights_"], net.module_)

@@ -137,7 +137,7 @@ class Checkpoint(Callback):
             if not isinstance(content["rng"], np.random.Generator):
                 raise ValueError("it has no random generator of the batches")
             check_callbacks(content["callbacks"], net)
-        except ValueError as error:
+        except Exception as error:  # a hostile file may raise anything
             raise ModelFileError(f"{name} cannot be resumed: {error}.") from error
 
     def _resume(self, net: Net, content: dict[str, Any]) -> None:
@@ -166,7 +166,7 @@ class Checkpoint(Callback):
         saved = {name: saved[name] for name in saved if name in callbacks}
         try:
             check_callbacks(saved, net)
-        except ValueError as error:
+        except Exception as error:  # likewise
             path = f"{os.fspath(self.path)!r}"
             raise ModelFileError(f"{path} cannot be resumed: {error}.") from error
         for name, state in saved.items():

@@ -84,14 +84,17 @@ def check_outputs(
     Raises
     ------
     ValueError
-        If a context or a prediction is not finite.
+        If a layer, a context or a prediction is not finite, or its square.
     """
 
     def outputs(x: Tensor, lengths: Tensor) -> Tensor:
-        z = model.encoder.eval()(x)
-        c = model.context.eval()(z)
-        predictions = [path.predictor(path.c).sum() for path in model.paths(z, c)]
-        return torch.stack(predictions).sum().expand(len(x))
+        layers = model.encoder.eval().layers(x)
+        c = model.context.eval()(layers[-1])
+        paths = model.paths(layers[-1], c)
+        values = [*layers, c, *(path.predictor(path.c) for path in paths)]
+        # Deviations and norms need the squares.
+        squares = torch.stack([h.float().square().mean() for h in values])
+        return squares.sum().expand(len(x))
 
     rows = _spread(len(source.lengths), N_TRIED)
     for _, output in run(outputs, source, inference, rows=rows, size=size):
@@ -226,6 +229,8 @@ def contrastive_accuracy(
         """Count right predictions and all predictions, by step ahead."""
         counts = np.zeros((2, prediction_steps))
         for step, positive, negatives, weights in comparisons:
+            if not torch.isfinite(positive).all():
+                raise ValueError("The model gives predictions that are not finite.")
             others = negatives.masked_fill(weights == 0, -torch.inf).amax(-1)
             possible = weights.amax(-1) > 0
             right = possible & (positive > others)
