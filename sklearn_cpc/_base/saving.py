@@ -8,8 +8,8 @@ remake the model; see `sklearn_cpc.nn.registry`.
 import copy
 import inspect
 import io
-from collections.abc import Mapping
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np

@@ -21,19 +21,7 @@ CHUNK = 2**10
 
 
 class Embeddings(Encoder):
-    """Base class of the encoders of texts, with a vector for each token.
-
-    Parameters
-    ----------
-    n_tokens : int
-        Number of different ids.
-    latent_size : int
-        Size of the latents.
-    embedding_size : int, default=None
-        Size of the vectors. None is `latent_size`.
-    fixed : bool, default=False
-        Whether training leaves the vectors as they are.
-    """
+    """Base class of the encoders of texts, which have a vector for each token."""
 
     receptive_field = 1
     feature_layers = ("layer1",)
@@ -61,7 +49,18 @@ class TokenEncoder(Embeddings):
     """Embeddings of tokens and one layer above; a latent sees a single token.
 
     With convolutions over several tokens, a context would share tokens with its nearest
-    targets, and copying would solve the task. The parameters are those of `Embeddings`.
+    targets, and copying would solve the task.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Number of different ids.
+    latent_size : int
+        Size of the latents.
+    embedding_size : int, default=None
+        Size of the embeddings. None is `latent_size`.
+    fixed : bool, default=False
+        Whether training leaves the embeddings as they are.
     """
 
     crop_length = 48
@@ -103,8 +102,18 @@ class TokenEncoder(Embeddings):
 class SentenceEncoder(Embeddings):
     """The paper's encoder of sentences: embeddings, a convolution, the mean.
 
-    Nothing mixes sentences. The convolution alone mixes tokens. The parameters are
-    those of `Embeddings`.
+    Nothing mixes sentences. The convolution alone mixes tokens.
+
+    Parameters
+    ----------
+    n_tokens : int
+        Number of different ids.
+    latent_size : int
+        Size of the latents.
+    embedding_size : int, default=None
+        Size of the embeddings. None is `latent_size`.
+    fixed : bool, default=False
+        Whether training leaves the embeddings as they are.
     """
 
     crop_length = 32
