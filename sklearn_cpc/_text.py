@@ -115,8 +115,8 @@ class CPCTextTransformer(BaseCPC):
         *BaseCPC._architecture_parameters,
     )
     _auto_defaults = AutoDefaults(
-        updates=1500,
-        updates_within=1500,
+        updates=400,
+        updates_within=400,
         epochs=1,
         most_updates=1500,
         prediction_steps=3,

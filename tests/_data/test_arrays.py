@@ -216,12 +216,6 @@ def test_streams_refuse_what_fit_refuses(fitted):
             fitted.stream().push(chunk)
 
 
-@pytest.mark.parametrize("n_streams", [0, -1, 1.5, "3", True])
-def test_number_of_streams(n_streams, fitted):
-    with pytest.raises(ValueError, match=r"n_streams=.* must be None or a number"):
-        fitted.stream(n_streams)
-
-
 def masked_and_nan():
     gap = np.zeros(SERIES.shape, bool)
     gap[2, 5:9] = True
