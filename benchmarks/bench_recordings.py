@@ -2,9 +2,10 @@
 
     python benchmarks/bench_recordings.py [task ...] [--methods CPC ...] [--seeds 3]
 
-Needs the extra `benchmark`; `real_recordings.py` says what is downloaded. Everything
-learns its representation from the training recordings without labels. Labels are drawn
-from them, so many of each class, five times for each of three seeds; "all" takes all.
+Needs the extras `benchmark` and `plot`; `real_recordings.py` says what is downloaded.
+Everything learns its representation from the training recordings without labels. Labels
+are drawn from them, so many of each class, five times for each of three seeds; "all"
+takes all.
 The test part has other people, prompts, syllables or characters:
 
 - activities: windows of 128 steps (2.56 s) of six channels, trained on the 20 people
@@ -24,8 +25,8 @@ defaults, `encoder="log_mel"` for speech. Raw values, untrained and CPC go throu
 StandardScaler and LogisticRegression; "head" is the pipeline that the documentation
 recommends for few labels, with PCA and L2 norm. One thread.
 
-Results are merged into benchmarks/results/recordings.json, from which the tables are
-written.
+Results are merged into benchmarks/results/recordings.json, from which the tables and
+the figure are written.
 """
 
 import argparse
@@ -322,38 +323,75 @@ def steps(seeds, n_draws):
             yield results
 
 
+def cell(accuracy):
+    """Return an accuracy as text."""
+    return "-" if np.isnan(accuracy) else f"{accuracy:.3f}".removeprefix("0")
+
+
 def tables(results):
     """Return the tables as Markdown."""
     known = {name for task in TASKS if task in results for name in results[task]}
     names = [n for _, heads in METHODS.values() for n in heads if n in known]
-    rows, means = [], {}
-    for task in TASKS:
-        if task not in results:
-            continue
-        columns = {n: np.mean(results[task][n]["accuracy"], 0) for n in names}
-        for i, n_labels in enumerate(N_LABELS):
-            label = n_labels or "all"
-            rows.append([task, label, *(f"{columns[n][i]:.3f}"[1:] for n in names)])
-            for n in names:
-                means.setdefault((label, n), []).append(columns[n][i])
-    for n_labels in N_LABELS:
-        label = n_labels or "all"
-        cells = [f"{np.mean(means[label, n]):.3f}"[1:] for n in names]
-        rows.append(["**mean**", label, *cells])
+    done = [task for task in TASKS if task in results]
+    accuracy = np.array(  # (tasks, names, numbers of labels), NaN where nothing was run
+        [
+            [
+                np.mean(results[task][n]["accuracy"], 0)
+                if n in results[task]
+                else np.full(len(N_LABELS), np.nan)
+                for n in names
+            ]
+            for task in done
+        ]
+    )
+    rows = [
+        [task, n_labels or "all", *map(cell, of_task[:, i])]
+        for task, of_task in [
+            *zip(done, accuracy, strict=True),
+            ("**mean**", accuracy.mean(0)),
+        ]
+        for i, n_labels in enumerate(N_LABELS)
+    ]
     text = table(["task", "labels a class", *names], rows)
     if "steps" in results:
         header = ["activity at every step, labelled recordings", *N_RECORDINGS]
         rows = [
-            [name, *(f"{v:.3f}"[1:] for v in np.mean(found["accuracy"], 0))]
+            [name, *map(cell, np.mean(found["accuracy"], 0))]
             for name, found in results["steps"].items()
         ]
         text += "\n\n" + table(header, rows)
     seconds = [
-        [task, *(f"{np.mean(results[task][n][SECONDS]):.0f}" for n in names)]
-        for task in TASKS
-        if task in results
+        [
+            task,
+            *(
+                f"{np.mean(results[task][n][SECONDS]):.0f}"
+                if n in results[task]
+                else "-"
+                for n in names
+            ),
+        ]
+        for task in done
     ]
     return text + "\n\n" + table(["seconds, fit and transform", *names], seconds)
+
+
+def figure(results, path):
+    """Draw the accuracies on activities over the number of labels."""
+    import matplotlib.pyplot as plt
+
+    ticks = [str(n_labels or "all") for n_labels in N_LABELS]
+    _, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for name in ("CPC", "untrained", "MiniRocket", "raw"):
+        if name in results["activities"]:
+            means = np.mean(results["activities"][name]["accuracy"], 0)
+            ax.plot(ticks, means, marker="o", label=name)
+    ax.set(
+        xlabel="labelled windows of each activity",
+        ylabel="accuracy on people never seen",
+        title="Six activities, 30 people, 6 hours of motion sensors",
+    )
+    ax.legend(loc="lower right")
+    plt.savefig(path, dpi=150)
 
 
 def main():
@@ -379,6 +417,8 @@ def main():
             record = {**machine("aeon"), "results": results}
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
             path.with_suffix(".md").write_text(tables(results) + "\n", "utf-8")
+    if "activities" in results:
+        figure(results, RESULTS / "recordings.png")
     print(tables(results))
 
 

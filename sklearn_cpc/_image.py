@@ -49,11 +49,13 @@ class CPCImageTransformer(BaseCPC):
         which shifts each patch by up to an eighth of its side; "flip", which mirrors
         half of the images left and right; and "grey", which takes the colours from a
         quarter of the patches.
-    encoder : {"conv"} or torch.nn.Module, default="conv"
+    encoder : {"conv", "dictionary"} or torch.nn.Module, default="conv"
         From patches to latents. "conv" halves a patch by convolutions until one latent
-        is left. A module must map (n, channels, patch_size, patch_size) to (n, D)
-        without batch normalisation; see `sklearn_cpc.nn.PatchEncoder`. `fit` uses a
-        copy of it.
+        is left. "dictionary" compares windows of 6 x 6 pixels with a dictionary of
+        `latent_size` whitened windows, which k-means learns from the images and
+        training does not change; one learned layer follows. A module must map (n,
+        channels, patch_size, patch_size) to (n, D) without batch normalisation; see
+        `sklearn_cpc.nn.PatchEncoder`. `fit` uses a copy of it.
     context : str or torch.nn.Module, default="gru"
         From latents to contexts, row by row, with the names of `CPCTransformer`. In
         each row, neighbours are mixed first. A module must map (B, rows, D) to (B,
@@ -67,7 +69,8 @@ class CPCImageTransformer(BaseCPC):
         overlapping patches, which would be easy, if enough rows are left.
     features : {"auto", "context", "latent", "both", "all"}, default="auto"
         Activations to return. "both" is latents and contexts; "all" adds every layer of
-        the encoder, averaged over a patch; "auto" is "all".
+        the encoder, averaged over a patch; "auto" is "all", and with the encoder
+        "dictionary" its fixed layer and the contexts.
     n_regions : int, default=2
         Regions along each side of an image that are pooled separately, so that the
         position of a feature counts. Fewer if there are fewer patches. 1 pools over the

@@ -6,8 +6,8 @@ import torch
 from .._data.source import Source
 from ..nn.encoders import Encoder
 
-# Sequences of a calibration, steps of each, and values in all with many channels.
-N_SEQUENCES, N_STEPS, N_VALUES = 32, 4_096, 2**23
+# Steps of each sequence of a calibration, and values in all with many channels.
+N_STEPS, N_VALUES = 4_096, 2**23
 
 
 def calibrate(
@@ -28,9 +28,16 @@ def calibrate(
     """
     if not encoder.needs_calibration:
         return
-    rows = torch.randperm(len(source), generator=generator)[:N_SEQUENCES].numpy()
+    rows = torch.randperm(len(source), generator=generator).numpy()
+    rows = rows[: _n_sequences(encoder, source)]
     size = min(N_STEPS, -(-N_VALUES // (len(rows) * n_channels)))
     spare = np.maximum(source.lengths[rows] - size, 0)
     starts = np.int64(torch.rand(len(rows), generator=generator).numpy() * (spare + 1))
     x, lengths = source.batch(rows, np.minimum(starts, spare), size)
     encoder.calibrate(torch.from_numpy(x), torch.from_numpy(lengths))
+
+
+def _n_sequences(encoder: Encoder, source: Source) -> int:
+    """Return how many sequences fit: large images count by their values."""
+    x, _ = source.batch(np.zeros(1, np.int64), np.zeros(1, np.int64), N_STEPS)
+    return min(encoder.n_calibration, max(32, N_VALUES // x.size))

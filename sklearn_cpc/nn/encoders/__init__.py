@@ -7,7 +7,12 @@ estimators take it from there; files name the class itself.
 from .audio import AudioEncoder, LogMelEncoder, SpectralKernelEncoder
 from .base import Encoder, PlainEncoder, class_name
 from .convolutions import CausalConv, ConvStack
-from .images import ConvPatchEncoder, GridEncoder, PatchEncoder
+from .images import (
+    ConvPatchEncoder,
+    DictionaryPatchEncoder,
+    GridEncoder,
+    PatchEncoder,
+)
 from .series import ConvEncoder, FixedKernelEncoder, KernelEncoder
 from .spectra import LogMel
 from .texts import Embeddings, SentenceEncoder, TokenEncoder
@@ -20,7 +25,10 @@ ENCODERS: dict[str, type[Encoder]] = {
     "log_mel": SpectralKernelEncoder,
 }
 # (n_channels, latent_size, patch_size) -> PatchEncoder
-PATCH_ENCODERS: dict[str, type[PatchEncoder]] = {"conv": ConvPatchEncoder}
+PATCH_ENCODERS: dict[str, type[PatchEncoder]] = {
+    "conv": ConvPatchEncoder,
+    "dictionary": DictionaryPatchEncoder,
+}
 # (n_tokens, latent_size, embedding_size, fixed) -> Embeddings
 TEXT_ENCODERS: dict[str, type[Embeddings]] = {
     "token": TokenEncoder,
@@ -36,6 +44,7 @@ __all__ = [
     "ConvEncoder",
     "ConvPatchEncoder",
     "ConvStack",
+    "DictionaryPatchEncoder",
     "Embeddings",
     "Encoder",
     "FixedKernelEncoder",

@@ -22,6 +22,8 @@ class Encoder(CausalModule):
     ----------
     downsampling : int, default=1
         Input steps for each latent.
+    n_calibration : int, default=32
+        Sequences for `calibrate`.
     receptive_field : int or None, default=None
         Input steps that one latent depends on. None is unknown.
     latent_size : int or None, default=None
@@ -59,6 +61,7 @@ class Encoder(CausalModule):
     """
 
     downsampling: int = 1
+    n_calibration: int = 32
     receptive_field: int | None = None
     latent_size: int | None = None
     crop_length: int | None = None

@@ -3,6 +3,10 @@
 To add one: write a patch encoder here and name it in ``encoders/__init__.py``.
 """
 
+from collections.abc import Sequence
+from typing import ClassVar, cast
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,13 +16,44 @@ from .convolutions import low_precision
 
 # Layer norm over very few channels leaves nothing; one channel is always 0.
 MIN_WIDTH = 8
+# Added to the variance of windows: flat ones stay flat. Pixels have a variance of 1.
+MIN_VARIANCE = 1e-2
+# Added to the variances that whitening divides by: what hardly varies is noise.
+WHITENING = 0.1
+# Windows that a dictionary is learned from, and rounds of k-means.
+N_WINDOWS, N_ROUNDS = 40_000, 10
 
 
 class PatchEncoder(nn.Module):
-    """From patches to latents, ``(N, C, P, P) -> (N, D)``, without batch statistics."""
+    """From patches to latents, ``(N, C, P, P) -> (N, D)``, without batch statistics.
+
+    Attributes
+    ----------
+    feature_layers : sequence of str or None, default=None
+        Layers that ``features="auto"`` returns beside the contexts; see `Encoder`.
+    n_calibration : int, default=32
+        Images for `calibrate`.
+    """
+
+    feature_layers: Sequence[str] | None = None
+    n_calibration: int = 32
 
     def __init__(self) -> None:  # without arguments
         super().__init__()
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the encoder overrides `calibrate`."""
+        return type(self).calibrate is not PatchEncoder.calibrate
+
+    def calibrate(self, x: Tensor) -> None:
+        """Adapt the initial weights to the data; called once, before training.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, C, P, P)
+            Patches of some of the training images.
+        """
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Return one vector for every layer, the latents last.
@@ -118,6 +153,115 @@ class ConvPatchEncoder(PatchEncoder):
 
 
 @register
+class DictionaryPatchEncoder(PatchEncoder):
+    """Responses to a dictionary of small patches of the images, and a learned layer.
+
+    Every window of a few pixels is centred, divided by its standard deviation, whitened
+    and compared with the atoms of a dictionary: both signs of the products, above a
+    threshold. `calibrate` learns the dictionary from patches of the images by spherical
+    k-means [1]_; training does not change it. The mean over the windows is the first
+    layer. The latents are a learned layer above the means of each quarter.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of the images.
+    latent_size : int
+        Number of atoms, and size of the latents.
+    patch_size : int
+        Side of a patch, in pixels.
+
+    References
+    ----------
+    .. [1] A. Coates, A. Ng (2012), Learning Feature Representations with K-means.
+    """
+
+    feature_layers = ("layer1",)
+    n_calibration = 256
+    window: ClassVar[int] = 6
+    threshold: ClassVar[float] = 0.5
+
+    def __init__(self, n_channels: int, latent_size: int, patch_size: int) -> None:
+        super().__init__()
+        self.n_channels, self.latent_size = n_channels, latent_size
+        self.patch_size = patch_size
+        side = min(self.window, patch_size)
+        self.dictionary = nn.Conv2d(n_channels, latent_size, side, bias=False)
+        self.dictionary.requires_grad_(False)
+        self.n_parts = min(2, patch_size - side + 1)
+        self.linear = nn.Linear(2 * latent_size * self.n_parts**2, latent_size)
+        self.norm = nn.LayerNorm(latent_size)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, P, P) -> (N, D)
+        return self.layers(x)[-1]
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Return the mean responses of a patch, and its latent.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, C, P, P)
+            Patches.
+
+        Returns
+        -------
+        list of Tensor
+            Shapes (N, 2 D) and (N, D).
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            responses = self._responses(x.float())  # (N, 2 D, P', P')
+            parts = F.adaptive_avg_pool2d(responses, self.n_parts)
+        latent = F.relu(self.norm(self.linear(parts.flatten(1))))
+        return [responses.mean((2, 3)), latent]
+
+    def _responses(self, x: Tensor) -> Tensor:
+        side = self.dictionary.kernel_size[0]
+        mean = F.avg_pool2d(x.mean(1, keepdim=True), side, 1)
+        square = F.avg_pool2d(x.square().mean(1, keepdim=True), side, 1)
+        variance = (square - mean.square()).clamp_(min=0)
+        product = self.dictionary(x) / (variance + MIN_VARIANCE).sqrt()
+        both = torch.cat([product, -product], 1)
+        return F.relu(both - self.threshold)
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """Learn the dictionary from patches.
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, C, P, P)
+            Patches of the training images.
+        """
+        side = self.dictionary.kernel_size[0]
+        windows = F.unfold(x, side).movedim(1, 2).flatten(0, 1)  # (n, C side side)
+        shuffle = torch.Generator().manual_seed(0)
+        some = torch.randperm(len(windows), generator=shuffle)[:N_WINDOWS]
+        windows = windows[some].double()
+        windows = windows - windows.mean(1, keepdim=True)
+        variance = windows.square().mean(1, keepdim=True)
+        windows = windows / (variance + MIN_VARIANCE).sqrt()
+        covariance = windows.T @ windows / len(windows)
+        values, vectors = torch.linalg.eigh(covariance)
+        scale = (values.clamp(min=0) + WHITENING).rsqrt()
+        whitening = vectors * scale @ vectors.T
+        windows = windows @ whitening
+        order = windows.square().sum(1) > windows.square().sum(1).median()
+        n_atoms = len(self.dictionary.weight)
+        atoms = F.normalize(self.dictionary.weight.flatten(1).double())
+        first = windows[order][:n_atoms]
+        atoms[: len(first)] = F.normalize(first)
+        for _ in range(N_ROUNDS):
+            products = windows @ atoms.T  # (n, D)
+            nearest = products.abs().argmax(1, keepdim=True)
+            share = torch.zeros_like(products)
+            share.scatter_(1, nearest, products.gather(1, nearest))
+            atoms = F.normalize(share.T @ windows + atoms)
+        atoms = atoms @ whitening
+        atoms -= atoms.mean(1, keepdim=True)
+        self.dictionary.weight.copy_(atoms.view_as(self.dictionary.weight))
+
+
+@register
 class GridEncoder(Encoder):
     """A patch encoder for whole grids of patches.
 
@@ -140,6 +284,26 @@ class GridEncoder(Encoder):
         self.n_overlapping = self.receptive_field = n_overlapping
         self.skip_steps = n_overlapping - 1
         self.latent_size = latent_size
+        if isinstance(encoder, PatchEncoder):
+            self.feature_layers = encoder.feature_layers
+            self.n_calibration = encoder.n_calibration
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the patch encoder overrides `PatchEncoder.calibrate`."""
+        return isinstance(self.encoder, PatchEncoder) and self.encoder.needs_calibration
+
+    def calibrate(self, x: Tensor, lengths: Tensor) -> None:
+        """Let the patch encoder adapt to all patches of some images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, R, Q, C, P, P)
+            Rows and columns of patches.
+        lengths : Tensor of shape (B,)
+            Rows; all are valid.
+        """
+        cast(PatchEncoder, self.encoder).calibrate(x.flatten(0, 2))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, R, Q, C, P, P) -> (B, R, Q, D)
         z: Tensor = self.encoder(x.flatten(0, 2)).unflatten(0, x.shape[:3])
