@@ -314,6 +314,7 @@ def zarr(folder):
         yield data[start : start + N_ROWS]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("store", [parquet, hdf5, zarr])
 def test_a_stream_has_the_scaling_and_the_worth_of_one_fit(tmp_path, store):

@@ -365,6 +365,7 @@ def test_augmentation_is_for_training_only():
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_training_learns_what_all_parts_of_an_image_share():
     rng = np.random.default_rng(2)
     colours = rng.normal(size=(60, 1, 1, 3))

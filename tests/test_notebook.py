@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
@@ -53,6 +54,7 @@ assert IProgress is None  # there are no widgets
 """
 
 
+@pytest.mark.slow
 def test_a_notebook_without_widgets_gets_a_bar_of_text_and_no_warning():
     done = subprocess.run(
         [sys.executable, "-c", NOTEBOOK], capture_output=True, text=True

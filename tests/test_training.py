@@ -201,6 +201,7 @@ def test_partial_fit_adds_epochs_and_statistics():
     np.testing.assert_allclose(fitted._scaling.moments.mean, all_steps.mean(0))
 
 
+@pytest.mark.slow
 def test_partial_fit_learns():
     fitted = cpc(latent_size=32, context_size=32)
     for _ in range(60):

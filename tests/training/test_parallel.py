@@ -193,6 +193,7 @@ def assert_like_one(result, name, jobs=LIKE_ONE):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIKE_ONE)
 def test_two_processes_train_as_one_does(two, name):
     _, results, _ = two
@@ -214,6 +215,7 @@ def test_all_negatives_are_as_in_one_process_after_50_updates(tmp_path):
     assert_alike(*results, "parts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIKE_ONE | ALIKE)
 def test_all_processes_end_alike(two, name):
     _, (first, second), _ = two
@@ -230,11 +232,13 @@ def assert_alike(first, second, name):
     np.testing.assert_array_equal(second["features"], first["features"])
 
 
+@pytest.mark.slow
 def test_one_that_stops_stops_all(two):
     _, results, _ = two
     assert [len(result["stop"]["loss_curve"]) for result in results] == [2, 2]
 
 
+@pytest.mark.slow
 def test_the_first_alone_prints_warns_and_saves(two):
     folder, results, (first, second) = two
     assert "2/2" in first
@@ -244,6 +248,7 @@ def test_the_first_alone_prints_warns_and_saves(two):
     assert [path.name for path in folder.glob("rank*")] == ["rank0"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_first_is_the_end_of_all(two):
     """All return to its best epoch, which is not the last one."""
     _, results, _ = two
@@ -253,6 +258,7 @@ def test_a_checkpoint_of_the_first_is_the_end_of_all(two):
     assert any(abs(changed[key] - weights[key].numpy()).max() > 1e-3 for key in changed)
 
 
+@pytest.mark.slow
 def test_all_go_on_from_the_file_of_the_first(two):
     folder, results, _ = two
     assert (folder / "resume").exists()
@@ -263,6 +269,7 @@ def test_all_go_on_from_the_file_of_the_first(two):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "message"),
     [
