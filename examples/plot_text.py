@@ -60,10 +60,11 @@ print(f"{len(texts)} paragraphs; one of {LIBRARIES[y[60]]}:\n{texts[60]}")
 # %%
 # Train on all texts, without labels
 # ----------------------------------
-# The tokens are learned, too: byte pairs, with a vocabulary that suits the texts.
+# The tokens are learned, too: byte pairs, with a vocabulary that suits the texts. Their vectors
+# come from which tokens occur in the same texts; training learns the contexts above.
 
 options = {"vocabulary_size": 3000, "random_state": 0, "n_jobs": 1}
-cpc = CPCTextTransformer(max_epochs=8, **options).fit(texts)
+cpc = CPCTextTransformer(**options).fit(texts)
 untrained = CPCTextTransformer(max_epochs=0, **options).fit(texts)
 print("loss by epoch:", *(f"{loss:.2f}" for loss in cpc.loss_curve_))
 features = {
@@ -82,7 +83,7 @@ accuracy = {name: np.zeros((len(n_labels), n_draws)) for name in features}
 train = np.flatnonzero(~test)
 for name, Z in features.items():
     scale = [] if name == "TF-IDF" else [StandardScaler()]
-    C = 1 if name == "TF-IDF" else 0.01
+    C = 1 if name == "TF-IDF" else 0.1
     for i, n in enumerate(n_labels):
         for draw in range(n_draws):
             few = np.random.default_rng(draw).choice(train, n, replace=False)
@@ -97,8 +98,8 @@ for name, values in accuracy.items():
 # %%
 # The fewer labels, the larger the gain
 # -------------------------------------
-# With many labels, counts of words tell more than a small model learns from a few
-# thousand texts.
+# Counts of words need many labels: a word says nothing until it is seen with a label.
+# Vectors of tokens know which words go together, and contexts in which order.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, values in accuracy.items():
