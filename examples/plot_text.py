@@ -60,8 +60,9 @@ print(f"{len(texts)} paragraphs; one of {LIBRARIES[y[60]]}:\n{texts[60]}")
 # %%
 # Train on all texts, without labels
 # ----------------------------------
-# The tokens are learned, too: byte pairs, with a vocabulary that suits the texts. Their vectors
-# come from which tokens occur in the same texts; training learns the contexts above.
+# The tokens are learned, too: byte pairs, with a vocabulary that suits the texts. Their
+# vectors come from which tokens occur in the same texts; training learns the contexts
+# above.
 
 options = {"vocabulary_size": 3000, "random_state": 0, "n_jobs": 1}
 cpc = CPCTextTransformer(**options).fit(texts)

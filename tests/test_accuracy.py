@@ -7,14 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "bench_japanese_vowels.py"
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Return a function that gives the names in a benchmark."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return lambda name: runpy.run_path(str(BENCHMARKS / name))
 
 
 @pytest.mark.slow
-def test_japanese_vowels():
+def test_japanese_vowels(run):
     from sklearn_cpc import CPCTransformer
 
-    benchmark = runpy.run_path(str(BENCHMARK))
+    benchmark = run("bench_japanese_vowels.py")
     evaluate = benchmark["evaluate"]
     raw = evaluate(lambda seed: benchmark["PaddedValues"]())
     untrained = evaluate(lambda seed: CPCTransformer(max_epochs=0, random_state=seed))
@@ -28,8 +35,8 @@ def test_japanese_vowels():
 
 
 @pytest.mark.slow
-def test_images():
-    benchmark = runpy.run_path(str(BENCHMARK.parent / "bench_images.py"))
+def test_images(run):
+    benchmark = run("bench_images.py")
     parts = benchmark["digits"]()
     raw, untrained, trained = (
         benchmark["evaluate"](name, 0, *parts) for name in benchmark["METHODS"]
