@@ -99,6 +99,13 @@ def refusal(method, *args, **kwargs):
 
 def check_use(fitted, X, groups):
     """Use everything: it works, or is refused and leaves no trace."""
+    with warnings.catch_warnings():
+        # `refusal` looks at warnings; the calls beside it repeat them.
+        warnings.simplefilter("ignore", InputWarning)
+        _check_use(fitted, X, groups)
+
+
+def _check_use(fitted, X, groups):
     before = pickle.dumps(fitted)
     if refusal(fitted.transform, X) is None:
         features = fitted.transform(X)
