@@ -19,8 +19,8 @@ labels and with its defaults. The columns:
 - CPC.
 
 The last three go through StandardScaler and LogisticRegression(C=0.1): their columns
-need more regularisation than the default. Few labels are drawn five
-times for each seed, with all classes among them. Architecture and defaults were chosen
+need more regularisation than the default. Few labels are drawn five times for each
+seed, with all classes among them. Architecture and defaults were chosen
 on a validation part of the training texts of seed 0. One thread. Writes JSON and
 tables to benchmarks/results.
 """
