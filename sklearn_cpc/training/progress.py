@@ -7,6 +7,8 @@ from tqdm import TqdmWarning
 
 # What a stream raises that is closed or has nobody at its other end.
 BROKEN = (AttributeError, OSError, TypeError, ValueError)
+# Seconds.
+SHORTEST = 1e-9
 
 
 class Progress:
@@ -35,12 +37,16 @@ class Progress:
             # A notebook without ipywidgets gets a bar of text.
             warnings.simplefilter("ignore", TqdmWarning)
             from tqdm.auto import tqdm
+        # Half a bar complains when it is deleted. With a delay, however short, tqdm
+        # writes nothing before there is a whole one, which can be given up.
+        options = {"unit": unit, "unit_scale": delay > 0, "delay": delay or SHORTEST}
         try:
-            self._bar = tqdm(
-                total=total, desc="CPC", unit=unit, delay=delay, unit_scale=delay > 0
-            )
+            sys.stderr.flush()
+            self._bar = tqdm(total=total, desc="CPC", **options)
+            if not delay:
+                self._bar.refresh()
         except BROKEN:
-            self._bar = None
+            self._give_up()
 
     def advance(self, n: int, **values: float) -> None:
         """Show that so much more is done, and some values."""
