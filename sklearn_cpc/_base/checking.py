@@ -10,6 +10,7 @@ from ..nn.encoders import (
     AudioEncoder,
     ConvEncoder,
     ConvPatchEncoder,
+    DictionaryPatchEncoder,
     FixedKernelEncoder,
     KernelEncoder,
     LogMelEncoder,
@@ -28,6 +29,7 @@ KNOWN_CHANNELS = (
     AudioEncoder,
     ConvEncoder,
     ConvPatchEncoder,
+    DictionaryPatchEncoder,
     FixedKernelEncoder,
     KernelEncoder,
     LogMelEncoder,
@@ -119,7 +121,7 @@ def remade_loss(described: object) -> CPCLoss:
     Raises
     ------
     ValueError
-        If it is no loss, or has another option.
+        If the description has another class or other options.
     """
     match described:
         case ["CPCLoss", dict(options)]:
@@ -150,7 +152,7 @@ def check_channels(
     Parameters
     ----------
     encoder : Module
-        Those of this package know their channels.
+        Encoders of this package know their channels.
     n_channels : int
         What the file says.
     n_scaled : int or None
@@ -167,4 +169,4 @@ def check_channels(
     elif n_scaled is None and n_channels > MANY_CHANNELS:
         raise ValueError(f"nothing tells that there are {n_channels} channels")
     if known != {n_channels}:
-        raise ValueError(f"{n_channels} channels are not those of its parts")
+        raise ValueError(f"its parts do not have {n_channels} channels")

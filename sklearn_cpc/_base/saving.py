@@ -288,7 +288,7 @@ class SavingMixin(Hooks):
         """Restore the fitted attributes from `_fitted_content`, and try the model."""
         parts = {"model", "loss", "net", "attributes"}
         if not isinstance(content, dict) or content.keys() != parts:
-            raise ValueError("its parts are not those of a fitted estimator")
+            raise ValueError("it lacks parts of a fitted estimator, or has others")
         attributes = content["attributes"]
         check_kinds(attributes, self._fitted_types)
         with own_settings(self.n_jobs):
@@ -342,7 +342,7 @@ class SavingMixin(Hooks):
 
     @torch.inference_mode()
     def _try_model(self) -> None:
-        """Run the model on a sample of one step, if that is no large one."""
+        """Run the model on a sample of one step, unless that sample is large."""
         self._statistics()
         shape = self._single_step()
         if math.prod(shape) <= LARGEST_TRIAL:

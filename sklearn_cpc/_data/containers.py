@@ -209,7 +209,7 @@ def _refuse_pairs(X: Any, items: list[Any], forms: str) -> None:
 
 
 def _check_item(item: Any, i: int, forms: str) -> None:
-    """Refuse a sample that is no array-like."""
+    """Refuse a sample that is not an array-like."""
     if isinstance(item, Mapping):
         arrays = [key for key, value in item.items() if is_many(value)]
         key = repr(arrays[0]) if len(arrays) == 1 else "..."

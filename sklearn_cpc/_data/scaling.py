@@ -118,7 +118,7 @@ class ChannelScaling(Scaling):
             raise ValueError("the statistics of the scaling do not fit together")
         fine = np.isfinite(mean) & np.isfinite(var) & (var >= 0) & (n_seen >= 0)
         if not (fine & np.isfinite(scale) & (scale > 0)).all():
-            raise ValueError("the statistics of the scaling are not those of numbers")
+            raise ValueError("the scaling has statistics that no data can have")
         self.moments = Moments(mean.size)
         self.moments.mean, self.moments.var = mean.astype(float), var.astype(float)
         self.moments.n_seen = np.full(mean.size, n_seen, np.int64)
