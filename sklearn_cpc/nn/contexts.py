@@ -78,7 +78,12 @@ class LSTMContext(Context):
 
     def advance(self, z: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Process the next latents; the state is the hidden state of the unit."""
-        c, state = self.rnn(z, state)
+        if not (z.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+            c, state = self.rnn(z, state)
+            return c, state
+        # A CPU without AVX-512 has no unit of low precision: torch would raise an error.
+        with torch.autocast("cpu", enabled=False):
+            c, state = self.rnn(z.float(), state)
         return c, state
 
 
