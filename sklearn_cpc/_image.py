@@ -21,6 +21,7 @@ from .nn.model import Model
 from .training.architecture import Architecture, AutoDefaults, StepWords
 from .training.augmentations import AUGMENTATIONS, compose
 from .training.batches import Augmentation
+from .training.calibration import calibrate
 
 
 class CPCImageTransformer(BaseCPC):
@@ -49,19 +50,19 @@ class CPCImageTransformer(BaseCPC):
         which shifts each patch by up to an eighth of its side; "flip", which mirrors
         half of the images left and right; and "grey", which takes the colours from a
         quarter of the patches.
-    encoder : {"conv", "dictionary"} or torch.nn.Module, default="conv"
-        From patches to latents. "conv" halves a patch by convolutions until one latent
-        is left. "dictionary" compares windows of 6 x 6 pixels with a dictionary of
-        `latent_size` whitened windows, which k-means learns from the images and
-        training does not change; one learned layer follows. A module must map (n,
-        channels, patch_size, patch_size) to (n, D) without batch normalisation; see
+    encoder : {"dictionary", "conv"} or torch.nn.Module, default="dictionary"
+        From patches to latents. "dictionary" compares windows of up to 6 x 6 pixels
+        with 256 whitened windows, which k-means learns from the images and training
+        does not change; one learned layer follows. "conv" starts at random and halves a
+        patch by convolutions until one latent is left. A module must map (n, channels,
+        patch_size, patch_size) to (n, D) without batch normalisation; see
         `sklearn_cpc.nn.PatchEncoder`. `fit` uses a copy of it.
     context : str or torch.nn.Module, default="gru"
         From latents to contexts, row by row, with the names of `CPCTransformer`. In
         each row, neighbours are mixed first. A module must map (B, rows, D) to (B,
         rows, H) and look at earlier rows only. `fit` uses copies of it.
     latent_size : int, default=128
-        Size of the latents. The layers of the encoder are narrower.
+        Size of the latents.
     context_size : int, default=64
         Size of the contexts of each direction.
     skip_steps : int or "auto", default="auto"
@@ -69,8 +70,8 @@ class CPCImageTransformer(BaseCPC):
         overlapping patches, which would be easy, if enough rows are left.
     features : {"auto", "context", "latent", "both", "all"}, default="auto"
         Activations to return. "both" is latents and contexts; "all" adds every layer of
-        the encoder, averaged over a patch; "auto" is "all", and with the encoder
-        "dictionary" its fixed layer and the contexts.
+        the encoder, averaged over a patch; "auto" is the fixed layer of the encoder
+        "dictionary" and the contexts, and "all" with other encoders.
     n_regions : int, default=2
         Regions along each side of an image that are pooled separately, so that the
         position of a feature counts. Fewer if there are fewer patches. 1 pools over the
@@ -189,7 +190,7 @@ class CPCImageTransformer(BaseCPC):
         patch_stride="auto",
         directions=4,
         augmentation="crop",
-        encoder="conv",
+        encoder="dictionary",
         context="gru",
         latent_size=128,
         context_size=64,
@@ -205,7 +206,7 @@ class CPCImageTransformer(BaseCPC):
         scaling="channel",
         max_epochs="auto",
         batch_size=32,
-        lr=5e-4,
+        lr=2e-3,
         weight_decay=0.01,
         validation_fraction=0.1,
         early_stopping=False,
@@ -285,7 +286,9 @@ class CPCImageTransformer(BaseCPC):
         else:
             make, latent_size = PATCH_ENCODERS[self.encoder], self.latent_size
             encoder = build(make, generator, (n_channels, latent_size, side))
-        return GridEncoder(encoder, self._grid().n_overlapping, latent_size)
+        grid = GridEncoder(encoder, self._grid().n_overlapping, latent_size)
+        calibrate(grid, source, n_channels, generator)
+        return grid
 
     def _build_model(
         self,

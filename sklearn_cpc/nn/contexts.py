@@ -81,7 +81,7 @@ class LSTMContext(Context):
         if not (z.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
             c, state = self.rnn(z, state)
             return c, state
-        # A CPU without AVX-512 has no unit of low precision: torch would raise an error.
+        # Without AVX-512, torch raises an error for a unit of low precision.
         with torch.autocast("cpu", enabled=False):
             c, state = self.rnn(z.float(), state)
         return c, state

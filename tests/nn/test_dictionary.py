@@ -6,6 +6,7 @@ import torch
 
 from sklearn_cpc import CPCImageTransformer
 from sklearn_cpc.nn.encoders import DictionaryPatchEncoder
+from sklearn_cpc.nn.encoders.images import k_means
 from sklearn_cpc.nn.initialization import build
 
 
@@ -27,7 +28,7 @@ def test_shapes(n_channels, side):
     x = patches(5, n_channels, side)
     made.calibrate(x)
     first, latent = made.layers(x)
-    assert first.shape == (5, 16)
+    assert first.shape == (5, DictionaryPatchEncoder.n_atoms)
     assert torch.equal(latent, made(x))
     assert latent.shape == (5, 8)
     assert torch.isfinite(latent).all()
@@ -39,14 +40,46 @@ def test_light_does_not_count_and_contrast_hardly():
     first = made.layers(x)[0]
     torch.testing.assert_close(made.layers(x + 5)[0], first, atol=1e-3, rtol=0)
     torch.testing.assert_close(made.layers(7 * x)[0], first, atol=0.05, rtol=0)
-    assert not made.layers(torch.full((1, 1, 8, 8), 3.0))[0].any()
+    flat = made.layers(
+        torch.tensor([0.0, 3.0])[:, None, None, None].expand(-1, 1, 8, 8)
+    )
+    torch.testing.assert_close(flat[0][0], flat[0][1])
 
 
-def test_both_signs():
-    made, x = encoder(), patches()
+def test_responses_are_those_of_the_definition():
+    made, x = encoder(), patches(20)
     made.calibrate(x)
-    one, other = made.layers(x)[0], made.layers(-x)[0]
-    torch.testing.assert_close(one, other.roll(8, 1))
+    windows = x.unfold(2, 5, 1).unfold(3, 5, 1).flatten(-2)  # (n, 1, 4, 4, 25)
+    windows = windows - windows.mean(-1, keepdim=True)
+    windows = windows / (windows.square().mean(-1, keepdim=True) + 0.01).sqrt()
+    whitened = windows @ made.whiten.weight.flatten(1).T + made.whiten.bias
+    distances = torch.cdist(whitened.flatten(0, -2), made.dictionary.weight)
+    expected = (distances.mean(1, keepdim=True) - distances).relu()
+    expected = expected.view(20, 16, -1).mean(1)
+    torch.testing.assert_close(made.layers(x)[0], expected, atol=1e-3, rtol=0)
+
+
+def test_windows_are_white():
+    made, x = encoder(), patches(400)
+    x[:, :, 1:] += x[:, :, :-1].clone()  # neighbours are correlated
+    made.calibrate(x)
+    windows = x.unfold(2, 5, 1).unfold(3, 5, 1).flatten(-2).flatten(0, -2)
+    windows = windows - windows.mean(-1, keepdim=True)
+    windows = windows / (windows.square().mean(-1, keepdim=True) + 0.01).sqrt()
+    whitened = windows @ made.whiten.weight.flatten(1).T + made.whiten.bias
+    values = torch.linalg.eigvalsh(whitened.T.cov())[1:]  # the mean was taken out
+    assert values.max() < 1.1
+    assert values.min() > 0.5  # of small ones, a part is noise
+
+
+def test_k_means_finds_clusters():
+    generator = torch.Generator().manual_seed(0)
+    centres = 10 * torch.randn(7, 3, generator=generator)
+    x = centres.repeat(50, 1) + 0.1 * torch.randn(350, 3, generator=generator)
+    found = k_means(x, 7, generator)
+    assert torch.cdist(centres, found).min(1).values.max() < 0.1
+    few = k_means(x[:3], 5, generator)  # fewer points than clusters
+    assert torch.cdist(x[:3], few).min(1).values.max() < 1e-3
 
 
 def stripes(n=60):
@@ -58,29 +91,15 @@ def stripes(n=60):
     return images + 0.1 * rng.normal(size=images.shape)
 
 
-def test_atoms_are_what_images_have():
-    """Of stripes, each atom varies along one axis more than along the other."""
-    x = torch.from_numpy(stripes()).float()[:, None]
-    x = x.unfold(2, 8, 4).unfold(3, 8, 4).flatten(0, 3)[:, None]
-    made = encoder()
-
-    def orientation():
-        atoms = made.dictionary.weight[:, 0]
-        along = [atoms.mean(axis).var(1) for axis in (1, 2)]
-        one, other = torch.stack(along)
-        return (torch.maximum(one, other) / (one + other)).median()
-
-    before = orientation()
-    made.calibrate(x)
-    assert orientation() > 0.9 > before
-
-
 def test_training_leaves_the_dictionary(tmp_path):
     X = stripes()
     options = {"encoder": "dictionary", "latent_size": 8, "context_size": 4}
     cpc = CPCImageTransformer(max_epochs=0, warm_start=True, random_state=0, **options)
     atoms = cpc.fit(X).net_.module_.encoder.encoder.dictionary.weight.clone()
     layer = cpc.net_.module_.encoder.encoder.linear.weight.clone()
+    # Learned from the images, for random kernels do not sum to zero.
+    sums = cpc.net_.module_.encoder.encoder.whiten.weight.sum((1, 2, 3))
+    torch.testing.assert_close(sums, torch.zeros_like(sums), atol=1e-4, rtol=0)
     cpc.set_params(max_epochs=2).fit(X)
     trained = cpc.net_.module_.encoder.encoder
     assert torch.equal(trained.dictionary.weight, atoms)

@@ -21,7 +21,7 @@ MIN_VARIANCE = 1e-2
 # Added to the variances that whitening divides by: what hardly varies is noise.
 WHITENING = 0.1
 # Windows that a dictionary is learned from, and rounds of k-means.
-N_WINDOWS, N_ROUNDS = 40_000, 10
+N_WINDOWS, N_ROUNDS = 20_000, 10
 
 
 class PatchEncoder(nn.Module):
@@ -154,42 +154,47 @@ class ConvPatchEncoder(PatchEncoder):
 
 @register
 class DictionaryPatchEncoder(PatchEncoder):
-    """Responses to a dictionary of small patches of the images, and a learned layer.
+    """Responses to a dictionary of small windows of the images, and a learned layer.
 
     Every window of a few pixels is centred, divided by its standard deviation, whitened
-    and compared with the atoms of a dictionary: both signs of the products, above a
-    threshold. `calibrate` learns the dictionary from patches of the images by spherical
-    k-means [1]_; training does not change it. The mean over the windows is the first
-    layer. The latents are a learned layer above the means of each quarter.
+    and compared with the atoms of a dictionary: an atom responds by how much nearer it
+    is than the atoms are on average. `calibrate` learns the dictionary from patches of
+    the images by k-means [1]_; training does not change it. The mean over the windows
+    is the first layer. The latents are a learned layer above the means of each quarter.
 
     Parameters
     ----------
     n_channels : int
         Channels of the images.
     latent_size : int
-        Number of atoms, and size of the latents.
+        Size of the latents.
     patch_size : int
         Side of a patch, in pixels.
 
     References
     ----------
-    .. [1] A. Coates, A. Ng (2012), Learning Feature Representations with K-means.
+    .. [1] A. Coates, H. Lee, A. Ng (2011), An Analysis of Single-Layer Networks in
+       Unsupervised Feature Learning.
     """
 
     feature_layers = ("layer1",)
     n_calibration = 256
     window: ClassVar[int] = 6
-    threshold: ClassVar[float] = 0.5
+    n_atoms: ClassVar[int] = 256
 
     def __init__(self, n_channels: int, latent_size: int, patch_size: int) -> None:
         super().__init__()
         self.n_channels, self.latent_size = n_channels, latent_size
         self.patch_size = patch_size
-        side = min(self.window, patch_size)
-        self.dictionary = nn.Conv2d(n_channels, latent_size, side, bias=False)
-        self.dictionary.requires_grad_(False)
-        self.n_parts = min(2, patch_size - side + 1)
-        self.linear = nn.Linear(2 * latent_size * self.n_parts**2, latent_size)
+        side = min(self.window, patch_size // 2 + 1)
+        n_values = n_channels * side**2
+        self.whiten = nn.Conv2d(n_channels, n_values, side)
+        self.dictionary = nn.Linear(n_values, self.n_atoms, bias=False)
+        for fixed in (self.whiten, self.dictionary):
+            fixed.requires_grad_(False)
+        self.n_windows = patch_size - side + 1  # along each side of a patch
+        n_parts = min(2, self.n_windows) ** 2
+        self.linear = nn.Linear(self.n_atoms * n_parts, latent_size)
         self.norm = nn.LayerNorm(latent_size)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, P, P) -> (N, D)
@@ -206,59 +211,109 @@ class DictionaryPatchEncoder(PatchEncoder):
         Returns
         -------
         list of Tensor
-            Shapes (N, 2 D) and (N, D).
+            Shapes (N, number of atoms) and (N, D).
         """
         with torch.autocast(x.device.type, enabled=False):
-            responses = self._responses(x.float())  # (N, 2 D, P', P')
-            parts = F.adaptive_avg_pool2d(responses, self.n_parts)
-        latent = F.relu(self.norm(self.linear(parts.flatten(1))))
-        return [responses.mean((2, 3)), latent]
+            responses = self._responses(x.float())
+            means = window_means(self.n_windows).to(x.device) @ responses
+        whole, *parts = means.unbind(1)
+        latent = F.relu(self.norm(self.linear(torch.cat(parts, 1))))
+        return [whole, latent]
 
     def _responses(self, x: Tensor) -> Tensor:
-        side = self.dictionary.kernel_size[0]
+        """Return the responses to every window, ``(N, P' P', A)``."""
+        side = self.whiten.kernel_size[0]
         mean = F.avg_pool2d(x.mean(1, keepdim=True), side, 1)
         square = F.avg_pool2d(x.square().mean(1, keepdim=True), side, 1)
-        variance = (square - mean.square()).clamp_(min=0)
-        product = self.dictionary(x) / (variance + MIN_VARIANCE).sqrt()
-        both = torch.cat([product, -product], 1)
-        return F.relu(both - self.threshold)
+        deviation = ((square - mean.square()).clamp(min=0) + MIN_VARIANCE).sqrt()
+        # Whitening takes out the mean: its kernels sum to zero.
+        windows = F.conv2d(x, self.whiten.weight) / deviation
+        windows = windows.flatten(2).transpose(1, 2) + self.whiten.bias
+        atoms = self.dictionary.weight
+        squares = torch.addmm(
+            atoms.square().sum(1), windows.flatten(0, 1), atoms.T, alpha=-2
+        ).view(len(x), -1, len(atoms)) + windows.square().sum(-1, keepdim=True)
+        distances = squares.clamp(min=0).sqrt()
+        return F.relu(distances.mean(-1, keepdim=True) - distances)
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
-        """Learn the dictionary from patches.
+        """Learn the whitening and the dictionary from patches.
 
         Parameters
         ----------
         x : Tensor of shape (N, C, P, P)
             Patches of the training images.
         """
-        side = self.dictionary.kernel_size[0]
+        side = self.whiten.kernel_size[0]
         windows = F.unfold(x, side).movedim(1, 2).flatten(0, 1)  # (n, C side side)
-        shuffle = torch.Generator().manual_seed(0)
-        some = torch.randperm(len(windows), generator=shuffle)[:N_WINDOWS]
+        generator = torch.Generator().manual_seed(0)
+        some = torch.randperm(len(windows), generator=generator)[:N_WINDOWS]
         windows = windows[some].double()
         windows = windows - windows.mean(1, keepdim=True)
         variance = windows.square().mean(1, keepdim=True)
         windows = windows / (variance + MIN_VARIANCE).sqrt()
-        covariance = windows.T @ windows / len(windows)
+        centre = windows.mean(0)
+        covariance = (windows - centre).T @ (windows - centre) / len(windows)
         values, vectors = torch.linalg.eigh(covariance)
-        scale = (values.clamp(min=0) + WHITENING).rsqrt()
-        whitening = vectors * scale @ vectors.T
-        windows = windows @ whitening
-        order = windows.square().sum(1) > windows.square().sum(1).median()
-        n_atoms = len(self.dictionary.weight)
-        atoms = F.normalize(self.dictionary.weight.flatten(1).double())
-        first = windows[order][:n_atoms]
-        atoms[: len(first)] = F.normalize(first)
-        for _ in range(N_ROUNDS):
-            products = windows @ atoms.T  # (n, D)
-            nearest = products.abs().argmax(1, keepdim=True)
-            share = torch.zeros_like(products)
-            share.scatter_(1, nearest, products.gather(1, nearest))
-            atoms = F.normalize(share.T @ windows + atoms)
-        atoms = atoms @ whitening
-        atoms -= atoms.mean(1, keepdim=True)
-        self.dictionary.weight.copy_(atoms.view_as(self.dictionary.weight))
+        whitening = vectors * (values.clamp(min=0) + WHITENING).rsqrt() @ vectors.T
+        windows = (windows - centre) @ whitening
+        self.dictionary.weight.copy_(k_means(windows.float(), self.n_atoms, generator))
+        self.whiten.bias.copy_(-centre @ whitening)
+        whitening -= whitening.mean(0)  # what comes later is not centred
+        self.whiten.weight.copy_(whitening.T.view_as(self.whiten.weight))
+
+
+def window_means(n_windows: int) -> Tensor:
+    """Return weights of the mean over the windows of a patch and of each quarter.
+
+    Parameters
+    ----------
+    n_windows : int
+        Windows along each side of the patch. With one, there is one part.
+
+    Returns
+    -------
+    Tensor of shape (1 + n_parts, n_windows ** 2)
+        The whole patch comes first.
+    """
+    windows = torch.eye(n_windows**2).view(-1, n_windows, n_windows)
+    whole, parts = (
+        F.adaptive_avg_pool2d(windows, n).flatten(1).T for n in (1, min(2, n_windows))
+    )
+    return torch.cat([whole, parts])
+
+
+def k_means(x: Tensor, n_clusters: int, generator: torch.Generator) -> Tensor:
+    """Return the centres that Lloyd's algorithm finds from a start by k-means++.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, D)
+        Points.
+    n_clusters : int
+    generator : torch.Generator
+        Draws the first centres.
+
+    Returns
+    -------
+    Tensor of shape (n_clusters, D)
+        With fewer distinct points than clusters, some are equal.
+    """
+    centres = x[:1].expand(n_clusters, -1).clone()
+    squares, tiny = x.square().sum(1), torch.finfo(x.dtype).tiny
+    nearest = torch.full_like(squares, torch.inf)
+    for i in range(1, n_clusters):
+        centre = centres[i - 1]
+        distances = squares - 2 * (x @ centre) + centre.square().sum()
+        nearest = torch.minimum(nearest, distances).clamp_(min=tiny)
+        centres[i] = x[torch.multinomial(nearest, 1, generator=generator)[0]]
+    for _ in range(N_ROUNDS):
+        cluster = (centres.square().sum(1) - 2 * x @ centres.T).argmin(1)
+        sizes = torch.bincount(cluster, minlength=n_clusters)[:, None]
+        sums = torch.zeros_like(centres).index_add_(0, cluster, x)
+        centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
+    return centres
 
 
 @register
