@@ -7,7 +7,8 @@ Needs the extra `benchmark`, and Debian's ``apt-get`` and ``dpkg`` for Fashion-M
 LogisticRegression. CPC and the untrained model (same architecture, same pooling,
 max_epochs=0) run with their defaults, the same for all sets, and see the training
 images without labels. Labels are drawn from the training images, so many of each class,
-five times for each of three seeds; 100 of each class once for each seed. One thread; seconds are of CPU time.
+five times for each of three seeds; 100 of each class once for each seed. One thread;
+seconds are of CPU time.
 
 "k-means" is what one would use instead (Coates, Lee, Ng 2011): windows of 6 x 6 pixels
 (4 x 4 of small images), centred, divided by their deviation and whitened; 256 centres;
@@ -186,7 +187,7 @@ def few_labels(y, n_labels, rng):
 
 
 def evaluate(name, seed, X, X_test, y, y_test):
-    """Return the accuracy for each number of labels, None for all; and seconds of CPU time."""
+    """Return accuracies for each number of labels, and the seconds of CPU time."""
     representation = METHODS[name](seed)
     start = time.process_time()
     representation.fit(X)
