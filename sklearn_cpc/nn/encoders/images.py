@@ -220,6 +220,10 @@ class DictionaryPatchEncoder(PatchEncoder):
         latent = F.relu(self.norm(self.linear(torch.cat(parts, 1))))
         return [whole, latent]
 
+    @property
+    def _offset(self) -> Tensor:
+        return cast(Tensor, self.whiten.bias)
+
     def _responses(self, x: Tensor) -> Tensor:
         """Return the responses to every window, ``(N, P' P', A)``."""
         side = self.whiten.kernel_size[0]
@@ -228,7 +232,7 @@ class DictionaryPatchEncoder(PatchEncoder):
         deviation = ((square - mean.square()).clamp(min=0) + MIN_VARIANCE).sqrt()
         # Whitening takes out the mean: its kernels sum to zero.
         windows = F.conv2d(x, self.whiten.weight) / deviation
-        windows = windows.flatten(2).transpose(1, 2) + self.whiten.bias
+        windows = windows.flatten(2).transpose(1, 2) + self._offset
         atoms = self.dictionary.weight
         squares = torch.addmm(
             atoms.square().sum(1), windows.flatten(0, 1), atoms.T, alpha=-2
@@ -259,7 +263,7 @@ class DictionaryPatchEncoder(PatchEncoder):
         whitening = vectors * (values.clamp(min=0) + WHITENING).rsqrt() @ vectors.T
         windows = (windows - centre) @ whitening
         self.dictionary.weight.copy_(k_means(windows.float(), self.n_atoms, generator))
-        self.whiten.bias.copy_(-centre @ whitening)
+        self._offset.copy_(-centre @ whitening)
         whitening -= whitening.mean(0)  # what comes later is not centred
         self.whiten.weight.copy_(whitening.T.view_as(self.whiten.weight))
 
