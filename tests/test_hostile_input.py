@@ -170,7 +170,7 @@ def test_features_of_others_or_a_reason(X, Z, options):
 
 def at_length(check, chunk):
     """Run a check on cases of its own; the chunks are shared by several workers."""
-    long = settings(SETTINGS, derandomize=False, database=None, max_examples=500)
+    long = settings(SETTINGS, derandomize=False, database=None, max_examples=200)
     seed(chunk)(long(check))()
 
 
