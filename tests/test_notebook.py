@@ -1,5 +1,6 @@
 """What a notebook shows: diagrams, bars, representations."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +17,19 @@ from sklearn_cpc import CPCTransformer
 X = np.random.default_rng(0).normal(size=(10, 30)).cumsum(1)
 
 
-def test_a_diagram_has_no_link_that_leads_nowhere():
-    """There is no site with the documentation yet."""
+def test_a_diagram_links_to_the_page_of_each_estimator():
     html = estimator_html_repr(make_pipeline(CPCTransformer(lr=0.1), StandardScaler()))
-    assert "CPCTransformer" in html
     assert "Documentation for StandardScaler" in html
-    assert "Documentation for CPCTransformer" not in html
+    links = re.findall(r'href="([^"]*sklearn_cpc[^"]*)"[^>]*>[^<]*<span>Docum', html)
+    address = "https://sklearn-cpc.github.io/sklearn-cpc/generated/"
+    assert links == [address + "sklearn_cpc.CPCTransformer.html"]
+
+
+def test_an_estimator_of_somebody_else_has_no_link():
+    class Own(CPCTransformer):
+        pass
+
+    assert "Documentation for Own" not in estimator_html_repr(Own())
 
 
 def test_representation_of_a_stream():
