@@ -17,7 +17,7 @@ def visit_math(self, node):
 
 def visit_displaymath(self, node):
     """Write a formula of its own line."""
-    self.body.append(f'<div class="math">{mathml(node, True)}</div>')
+    self.body.append(f'<div class="formula">{mathml(node, True)}</div>')
     raise nodes.SkipNode
 
 

@@ -109,6 +109,8 @@ def write_pages(app):
                 "    :exclude-members: forward",
                 "    :inherited-members: Module",
             ]
+        elif "Error" in short or "Warning" in short:
+            lines += [f".. autoexception:: {short}"]
         else:
             lines += [
                 f".. autoclass:: {short}",
