@@ -39,6 +39,7 @@ ROOMS = {
     },
     # The order of a fit.
     "training/": {
+        "IPython",
         "_data/source.py",
         "_data/groups.py",
         "_persistence.py",
