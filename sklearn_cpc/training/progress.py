@@ -59,14 +59,14 @@ def notebook_line() -> NotebookLine | None:
 
 
 class Progress:
-    """A bar with an estimate of the time that is left; nothing where none can be shown.
+    """A bar with the remaining time; nothing if no bar can be shown.
 
     Parameters
     ----------
     total : int
-        What there is to do.
+        Number of units to do.
     unit : str
-        Of which.
+        Name of a unit.
     delay : float, default=0
         Seconds before the bar appears: shorter work shows none.
     shown : bool, default=True
