@@ -37,7 +37,7 @@ print(f"{len(VOICES)} voices, {len(train)} recordings, {seconds:.0f} s to train 
 options = {"encoder": "log_mel", "features": "both", "random_state": 0, "n_jobs": 1}
 X = [waveforms[row] for row in train]
 untrained = CPCTransformer(**options, max_epochs=0).fit(X, groups=voices[train])
-cpc = CPCTransformer(**options, max_epochs=60).fit(X, groups=voices[train])
+cpc = CPCTransformer(**options, max_epochs=50).fit(X, groups=voices[train])
 
 # %%
 # Which phone is it?

@@ -106,7 +106,7 @@ class CPCTransformer(BaseCPC):
     - features: `features`, `pooling`, `step_window`;
     - input: from `scaling` to `crop_length`;
     - training: from `max_epochs` to `callbacks`, and `warm_start`;
-    - running: `accelerator`, `device`, `precision`, `n_jobs`, `random_state`, `verbose`.
+    - running: `accelerator`, from `device` to `n_jobs`, `random_state`, `verbose`.
 
     `X` is one of
 

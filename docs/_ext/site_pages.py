@@ -31,7 +31,6 @@ PAGES = {"CHANGELOG.md": "changelog.md", "examples": "auto_examples/index.rst"}
 # By task; the others follow by name.
 EXAMPLES = (
     "quickstart",
-    "activity",
     "similarity",
     "anomaly",
     "attribution",

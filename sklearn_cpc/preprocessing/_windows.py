@@ -64,7 +64,7 @@ class Windows:
         scores : array-like of shape (n_windows,) or (n_windows, n_columns)
             Such as from ``score_samples``.
         how : {"mean", "min", "max", "last"}, default="mean"
-            The score of a step: the mean, the lowest or the highest score of the windows
+            The score of a step: the mean, lowest or highest score of the windows
             that contain it. "last" takes the last window that had ended by this step,
             the score that was known at the time.
 
