@@ -395,8 +395,8 @@ def figure(results, path):
             means = np.mean(results["activities"][name]["accuracy"], 0)
             ax.plot(ticks, means, marker="o", label=name)
     ax.set(
-        xlabel="labelled windows of each activity",
-        ylabel="accuracy on people never seen",
+        xlabel="labelled windows per activity",
+        ylabel="accuracy on new people",
         title="Six activities, 30 people, 6 hours of motion sensors",
     )
     ax.legend(loc="lower right")
