@@ -3,7 +3,7 @@
     python benchmarks/bench_gpu.py [--device cuda] [--repeats 5] [--quick]
 
 No numbers exist yet: this script has never run on a GPU, only with --quick on a CPU.
-After the first run, put `results/gpu.md` on a page (docs/performance.rst).
+After the first run, put `results/gpu.md` on a page (docs/performance.md).
 
 - Tests: those in tests/test_devices.py that need CUDA, in a process of their own. The
   exit status is 1 if one fails, after the rest was measured.

@@ -375,6 +375,15 @@ def tables(results):
     return text + "\n\n" + table(["seconds, fit and transform", *names], seconds)
 
 
+def summary(results):
+    """Return the means over the tasks, and the steps, as Markdown for the README."""
+    by_task, *others = tables(results).split("\n\n")
+    header, line, *rows = by_task.splitlines()
+    means = [row for row in rows if row.startswith("| **mean** |")]
+    short = ["|" + row.split("|", 2)[2] for row in (header, line, *means)]
+    return "\n\n".join(["\n".join(short), *others[:-1]])
+
+
 def figure(results, path):
     """Draw the accuracies on activities over the number of labels."""
     import matplotlib.pyplot as plt
@@ -386,8 +395,8 @@ def figure(results, path):
             means = np.mean(results["activities"][name]["accuracy"], 0)
             ax.plot(ticks, means, marker="o", label=name)
     ax.set(
-        xlabel="labelled windows of each activity",
-        ylabel="accuracy on people never seen",
+        xlabel="labelled windows per activity",
+        ylabel="accuracy on new people",
         title="Six activities, 30 people, 6 hours of motion sensors",
     )
     ax.legend(loc="lower right")
@@ -417,6 +426,8 @@ def main():
             record = {**machine("aeon"), "results": results}
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
             path.with_suffix(".md").write_text(tables(results) + "\n", "utf-8")
+            short = path.with_name("recordings_summary.md")
+            short.write_text(summary(results) + "\n", "utf-8")
     if "activities" in results:
         figure(results, RESULTS / "recordings.png")
     print(tables(results))

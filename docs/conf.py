@@ -1,35 +1,69 @@
-"""Sphinx configuration: `sphinx-build -W docs docs/_build/html`."""
+"""Sphinx configuration: `sphinx-build -W docs docs/_build/html`. Needs no network."""
+
+import sys
+from pathlib import Path
 
 # For the gallery, which looks examples up before it runs them.
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 
 import sklearn_cpc
 
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+import inventories
+import site_pages
+
 project = "sklearn_cpc"
 author = "sklearn_cpc developers"
 version = release = sklearn_cpc.__version__
 
 extensions = [
-    "myst_parser",  # for the tables of the benchmarks, in Markdown
+    "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "mathml",
+    "site_pages",
 ]
-templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
-html_title = "sklearn_cpc"
-html_theme_options = {"show_prev_next": False}
+html_title = f"sklearn_cpc {release}"
+html_theme_options = {
+    "show_prev_next": False,
+    "icon_links": [
+        {
+            "name": "Source",
+            "url": site_pages.repository(),
+            "icon": "fa-brands fa-github",
+        }
+    ],
+}
 # Pages without pages below them have nothing to show in a sidebar.
 html_sidebars = {
-    page: [] for page in ("index", "getting_started", "benchmarks", "comparison")
+    page: []
+    for page in (
+        "index",
+        "install",
+        "getting_started",
+        "benchmarks",
+        "comparison",
+        "faq",
+        "glossary",
+        "changelog",
+    )
 }
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["site.css"]
+html_copy_source = html_show_sourcelink = False
+html_math_renderer = "mathml"
 
-autosummary_generate = True
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+intersphinx_mapping = inventories.mapping()
+intersphinx_disabled_reftypes = ["std:*"]
 autodoc_default_options = {"members": True}
 autodoc_typehints = "none"  # the docstrings have the types
 # They need an older numpy than the docs are built with.
@@ -42,9 +76,18 @@ toc_object_entries_show_parents = "hide"
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
 
+# Neither prompts nor outputs are copied.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+copybutton_selector = "div:not(.sphx-glr-script-out) > div.highlight > pre"
+
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "abort_on_example_error": True,
-    "within_subsection_order": "ExampleTitleSortKey",
+    "within_subsection_order": "site_pages.order_of_examples",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklearn_cpc",),
+    "reference_url": {"sklearn_cpc": None},
 }

@@ -3,9 +3,10 @@
 Successive halving: train many a little, a few longer
 =====================================================
 
-Most settings that end badly can be told from good ones after a few epochs. Successive
-halving trains all candidates for few epochs, keeps the better third, trains those for
-three times as many, and so on. The resource is ``max_epochs``; no labels are used.
+A few epochs are often enough to recognise bad settings. Successive halving trains all
+candidates for a few epochs, keeps the better third, trains these for three times as
+many epochs, and so on. The resource is ``max_epochs``. The search uses no labels. Real
+recordings (UCI Japanese Vowels).
 """
 
 import matplotlib.pyplot as plt
@@ -23,9 +24,9 @@ X, y = load_japanese_vowels(split="train", return_X_y=True)
 X_test, y_test = load_japanese_vowels(split="test", return_X_y=True)
 
 # %%
-# The candidates predict the same steps of the same sequences, so that their own
-# ``score``, the information in nats that their contexts have about what follows, can be
-# compared. It is computed on sequences that were held out.
+# All candidates predict the same steps of the same sequences, so their ``score`` can be
+# compared: the information that contexts and later latents share, in nats, on held-out
+# sequences.
 
 search = HalvingGridSearchCV(
     CPCTransformer(prediction_steps=4, skip_steps=3, random_state=0, n_jobs=1),
@@ -47,22 +48,22 @@ print(f"candidates by round: {search.n_candidates_}, epochs: {search.n_resources
 print(f"best: {search.best_params_}, {search.best_score_:.2f} nats")
 
 # %%
-# How much was spared? All candidates for the full number of epochs would have been
+# How many epochs did this save, compared with training all candidates to the end?
 
 spent = np.dot(search.n_candidates_, search.n_resources_)
 full = search.n_candidates_[0] * search.max_resources_
 print(f"{spent} epochs instead of {full}")
 
 # %%
-# The labels come last, once.
+# Only now do we use the labels.
 
 classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 classifier.fit(search.transform(X), y)
 accuracy = classifier.score(search.transform(X_test), y_test)
-print(f"speakers told apart on the features of the best: {accuracy:.3f}")
+print(f"test accuracy with the features of the best candidate: {accuracy:.3f}")
 
 # %%
-# Candidates that are given up end where the next round begins.
+# The curve of a dropped candidate ends where the next round begins.
 
 results = search.cv_results_
 curves = {}

@@ -3,9 +3,9 @@
 Images: features learned without labels
 =======================================
 
-Small pictures of handwritten digits. We let the model predict one part of an image from
-another, without labels, and look at what it finds alike, and at how few labels are
-enough then.
+The model predicts one part of an image from another, without labels. Then we look at
+which images have similar features, and at the accuracy with few labels. Real
+handwritten digits, 8 x 8 pixels (scikit-learn).
 """
 
 import matplotlib.pyplot as plt
@@ -28,9 +28,9 @@ print(f"{len(X)} images of {X[0].shape} pixels to learn from")
 # %%
 # Train without labels
 # --------------------
-# The grid of patches suits the size of the images; from every patch and those before
-# it, the ones that follow are predicted, downwards, upwards and from both sides. Two
-# controls go with it: the pixels themselves, and the same model without training.
+# An image is a grid of patches. From the patches above, the model predicts the patches
+# below, and the same upwards and from both sides. There are two controls: the pixels,
+# and the same model without training.
 
 cpc = CPCImageTransformer(random_state=0, n_jobs=1).fit(X)
 untrained = CPCImageTransformer(random_state=0, n_jobs=1, max_epochs=0).fit(X)
@@ -49,7 +49,7 @@ features = {
 
 
 def classifier():
-    """Return what judges the features."""
+    """Return the classifier that is trained on the features."""
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
@@ -74,26 +74,36 @@ for name, values in accuracy.items():
     print(f"{name:16s}", *(f"{value:6.3f}" for value in values.mean(1)))
 
 # %%
-# What is alike
-# -------------
-# The training images nearest to a test image, by the cosine of their scaled features. A
-# red frame marks another digit than the one asked for.
+# Similar images
+# --------------
+# The nearest training images of a test image, by the cosine distance of scaled
+# features. The proportion of the six nearest with the same digit, over all test images:
 
-queries = [np.flatnonzero(y_test == digit)[0] for digit in (3, 5, 8, 9)]
 n_neighbors = 6
+neighbors = {}
+for name, (train, test) in features.items():
+    scaler = StandardScaler().fit(train)
+    search = NearestNeighbors(n_neighbors=n_neighbors, metric="cosine")
+    search.fit(scaler.transform(train))
+    neighbors[name] = search.kneighbors(scaler.transform(test), return_distance=False)
+    print(f"{name:16s} {(y[neighbors[name]] == y_test[:, None]).mean():.3f}")
+
+# %%
+# Left and middle: the four test images on which the pixels do worst. This choice is
+# unfair to the pixels; the numbers above count all images. A red frame marks another
+# digit.
+
+right_by_pixels = (y[neighbors["raw pixels"]] == y_test[:, None]).sum(1)
+queries = np.argsort(right_by_pixels, kind="stable")[:4]
 
 fig = plt.figure(figsize=(11, 4.2), layout="constrained")
 left, middle, right = fig.subfigures(1, 3, width_ratios=[1, 1, 1.1])
 for part, name in ((left, "raw pixels"), (middle, "CPC")):
-    scaler = StandardScaler().fit(features[name][0])
-    train, test = (scaler.transform(values) for values in features[name])
-    search = NearestNeighbors(n_neighbors=n_neighbors, metric="cosine").fit(train)
-    nearest = search.kneighbors(test[queries], return_distance=False)
     part.suptitle(f"nearest by {name}", fontsize="medium")
     axes = part.subplots(len(queries), 1 + n_neighbors)
-    for row, query, found in zip(axes, queries, nearest, strict=True):
+    for row, query in zip(axes, queries, strict=True):
         row[0].imshow(X_test[query], cmap="gray_r")
-        for ax, i in zip(row[1:], found, strict=True):
+        for ax, i in zip(row[1:], neighbors[name][query], strict=True):
             ax.imshow(X[i], cmap="gray_r")
             if y[i] != y_test[query]:
                 ax.spines[:].set(color="tab:red", linewidth=2)
@@ -113,7 +123,7 @@ ax.set(
     xscale="log",
     xlabel="labelled images per class",
     ylabel="test accuracy",
-    title=f"few labels, mean and deviation of {n_draws} draws",
+    title=f"few labels, mean ± std of {n_draws} draws",
 )
 ax.title.set_fontsize("medium")
 ax.set_xticks(n_labels, [str(n) for n in n_labels])

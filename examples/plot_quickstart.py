@@ -3,9 +3,10 @@
 Quickstart: who is speaking, with few labels
 ============================================
 
-Nine speakers utter a vowel. Each utterance is a short sequence of 12 channels
-and of its own length. We learn features from the utterances alone, without
-labels, and let scikit-learn do the rest.
+Nine speakers utter a vowel. Each utterance is a short sequence with 12 channels; the
+lengths differ. We learn features from the utterances without labels. Then a classifier
+of scikit-learn recognises the speakers from few labels. Real recordings (UCI Japanese
+Vowels).
 """
 
 print("Who is speaking? First the imports, a few seconds.", flush=True)
@@ -28,8 +29,8 @@ print(f"{len(X)} utterances of {len(set(y))} speakers; the first: {X[0].shape}")
 # %%
 # In a pipeline
 # -------------
-# A list of arrays goes in, whatever their lengths. Two controls go with it: the
-# values themselves, padded, and the same model without training.
+# The input is a list of arrays with different lengths. There are two controls: the
+# padded values, and the same model without training.
 
 
 def pad(X, n_steps=29):
@@ -38,11 +39,11 @@ def pad(X, n_steps=29):
 
 
 def classifier():
-    """Return what judges the features."""
+    """Return the classifier that is trained on the features."""
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
-# One thread: a model this small gains nothing from more. ``verbose=1`` shows a bar.
+# More threads would not make so small a model faster. ``verbose=1`` shows a bar.
 cpc = CPCTransformer(random_state=0, n_jobs=1, verbose=1)
 untrained = CPCTransformer(random_state=0, n_jobs=1, max_epochs=0)
 pipelines = {
@@ -57,9 +58,9 @@ for name, pipeline in pipelines.items():
 # %%
 # Pre-trained without labels, then five labels per speaker
 # --------------------------------------------------------
-# With all labels this data set is easy. Usually there are many sequences and few
-# labels: train on everything, freeze the features, and fit a classifier on the
-# few. ``FrozenEstimator`` keeps ``fit`` from training them again.
+# With all labels, this data set is easy. Usually there are many sequences and few
+# labels: train on all sequences, freeze the features, and fit a classifier on the few
+# labelled ones. With ``FrozenEstimator``, ``fit`` does not train the features again.
 
 features = {
     "raw values": FunctionTransformer(pad),
@@ -85,7 +86,7 @@ for name, values in accuracy.items():
     print(f"{name:18s}", *(f"{value:6.3f}" for value in values.mean(1)))
 
 # %%
-# The same in one pipeline that can be saved and served:
+# The same as one pipeline, which you can save and serve:
 
 X_few, _, y_few, _ = train_test_split(X, y, train_size=45, stratify=y, random_state=0)
 few = make_pipeline(features["CPC"], classifier()).fit(X_few, y_few)
@@ -94,9 +95,9 @@ print(f"45 labels: {few.score(X_test, y_test):.3f}")
 # %%
 # Searching hyperparameters, without and with labels
 # --------------------------------------------------
-# The transformer has a score of its own, in nats, that needs no labels: how well
-# it tells the future of held-out sequences. It compares models that predict the
-# same steps. With ``n_jobs=2``, a search would train two models at once.
+# The score of the transformer, in nats, needs no labels: it measures how well the model
+# recognises what comes next in held-out sequences. Use it to compare models that
+# predict the same steps. With ``n_jobs=2``, a search would train two models at once.
 
 print("two searches of 7 short fits each", flush=True)
 short = CPCTransformer(max_epochs=3, random_state=0, n_jobs=1)
@@ -104,7 +105,7 @@ search = GridSearchCV(short, {"context": ["gru", "conv"]}, cv=3).fit(X)
 print(f"without labels: {search.best_params_}, {search.best_score_:.2f} nats")
 
 # %%
-# With labels, search the whole pipeline.
+# With labels, search over the whole pipeline.
 
 pipeline = make_pipeline(short, classifier())
 search = GridSearchCV(pipeline, {"cpctransformer__prediction_steps": [2, 8]}, cv=3)
@@ -112,8 +113,8 @@ search.fit(X, y)
 print(f"with labels: {search.best_params_}, accuracy {search.best_score_:.3f}")
 
 # %%
-# Fewer labels, larger gain
-# -------------------------
+# The fewer labels, the larger the gain
+# -------------------------------------
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, values in accuracy.items():
@@ -126,7 +127,7 @@ ax.set(
     xscale="log",
     xlabel="labelled utterances per speaker",
     ylabel="test accuracy",
-    title="Speaker recognition, mean and deviation of 5 draws",
+    title="Speaker recognition, mean ± std of 5 draws of labels",
 )
 ax.set_xticks(n_labels, [str(n) for n in n_labels])
 ax.minorticks_off()

@@ -3,9 +3,10 @@
 Hyperparameter search: the whole pipeline, with labels
 =======================================================
 
-Where labels are at hand, they are the best judge. A random search goes through
-settings of the transformer and of the classifier together, as for any pipeline of
-scikit-learn. Without labels, see :ref:`sphx_glr_auto_examples_plot_halving.py`.
+If you have labels, search with them. A random search tries settings of the transformer
+and of the classifier together, as for any scikit-learn pipeline. For a search without
+labels see :ref:`sphx_glr_auto_examples_plot_halving.py`. Real recordings (UCI Japanese
+Vowels).
 """
 
 import matplotlib.pyplot as plt
@@ -23,11 +24,11 @@ X, y = load_japanese_vowels(split="train", return_X_y=True)
 X_test, y_test = load_japanese_vowels(split="test", return_X_y=True)
 
 # %%
-# The space
-# ---------
-# Names get the step of the pipeline in front. ``max_epochs=0`` is among the candidates:
-# the untrained network is the control. One thread for each fit; the search has two
-# processes.
+# The search space
+# ----------------
+# Names of parameters get the pipeline step as a prefix. ``max_epochs=0``, the untrained
+# network, is one of the candidates: it is the control. Each fit has one thread; the
+# search runs two processes.
 
 pipe = make_pipeline(
     CPCTransformer(latent_size=64, context_size=64, random_state=0, n_jobs=1),
@@ -54,17 +55,17 @@ for name, value in search.best_params_.items():
     print(f"{name.split('__')[1]:18s}{value}")
 
 # %%
-# The test set is asked once, and only about the winner. It is refitted on all training
-# sequences, and is a pipeline like any other.
+# The best candidate is fitted again on all training sequences, and only this one is
+# evaluated on the test set.
 
 print(f"cross-validated: {search.best_score_:.3f}")
 print(f"test:            {search.score(X_test, y_test):.3f}")
 
 # %%
-# What mattered
-# -------------
-# Each dot is a candidate, a bar spans its folds. Candidates whose bars overlap by far
-# are not worth arguing about.
+# Which settings matter
+# ---------------------
+# Each dot is a candidate, and its bar is the standard deviation over the folds.
+# Differences between candidates with strongly overlapping bars mean little.
 
 results = search.cv_results_
 order = np.argsort(results["mean_test_score"])
@@ -93,7 +94,7 @@ for epochs, colour in colours.items():
 ax.plot([], [], "o", color="black", label=kinds["all"])
 ax.plot([], [], "o", color="black", markerfacecolor="white", label=kinds["context"])
 ax.set(
-    xlabel="accuracy, mean and deviation of 3 folds",
+    xlabel="accuracy, mean ± std of 3 folds",
     ylabel="candidate, by rank",
     title="12 candidates of a random search",
 )

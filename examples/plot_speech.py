@@ -1,11 +1,11 @@
 """
-===========================
-Speech: phones and contexts
-===========================
+========================================
+Speech: phones, learned without labels
+========================================
 
-Eight synthetic voices say random words. We train on their waveforms without labels, and
-look at what the model makes of a recording it has not heard. Needs
-``pip install "sklearn-cpc[plot]" espeakng-loader``.
+Eight synthetic voices say random words. We train on their waveforms without labels.
+Then a linear classifier recognises the phone of every 10 ms of new recordings. Needs
+``pip install espeakng-loader``, which makes the speech.
 """
 
 import sys
@@ -18,7 +18,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn_cpc import CPCTransformer
 
 sys.path += ["benchmarks", "../benchmarks"]  # from the root, and in the gallery
-from synthetic_speech import VOICES, phone_at, utterances
+from synthetic_speech import VOICES, log_mel, phone_at, utterances
 
 RATE = 16_000
 waveforms, voices, phones = utterances(n_each=12, n_words=6)
@@ -30,32 +30,24 @@ print(f"{len(VOICES)} voices, {len(train)} recordings, {seconds:.0f} s to train 
 # %%
 # Train without labels
 # --------------------
-# ``encoder="log_mel"`` gives a latent every 10 ms. The voices are the groups: negatives
-# of the same voice make the voice useless, so that the features tell what is said.
+# ``encoder="log_mel"`` gives a latent every 10 ms. The voices are the groups. Negatives
+# then have the same voice as the target, so the features describe what is said rather
+# than who speaks.
 
-options = {
-    "encoder": "log_mel",
-    "features": "both",
-    "random_state": 0,
-    "n_jobs": 1,
-}
-X, X_test = ([waveforms[row] for row in part] for part in (train, test))
-models = {
-    "untrained": CPCTransformer(**options, max_epochs=0),
-    "CPC": CPCTransformer(**options, max_epochs=60),
-}
-for model in models.values():
-    model.fit(X, groups=voices[train])
+options = {"encoder": "log_mel", "features": "both", "random_state": 0, "n_jobs": 1}
+X = [waveforms[row] for row in train]
+untrained = CPCTransformer(**options, max_epochs=0).fit(X, groups=voices[train])
+cpc = CPCTransformer(**options, max_epochs=50).fit(X, groups=voices[train])
 
 # %%
 # Which phone is it?
 # ------------------
-# A linear classifier on the features of single steps.
+# The controls are the log-mel spectra, and the same network without training.
 
 
-def frames(model, rows):
+def frames(features, rows):
     """Return the features of all steps of some recordings, and their phones."""
-    steps = model.transform_steps([waveforms[row] for row in rows])
+    steps = [features(waveforms[row]) for row in rows]
     labels = [
         phone_at(phones[row], np.arange(len(h)) / 100)
         for row, h in zip(rows, steps, strict=True)
@@ -63,44 +55,47 @@ def frames(model, rows):
     return np.concatenate(steps), np.concatenate(labels)
 
 
-for name, model in models.items():
+ways = {
+    "log-mel": log_mel,
+    "untrained": lambda x: untrained.transform_steps([x])[0],
+    "CPC": lambda x: cpc.transform_steps([x])[0],
+}
+accuracy = {}
+for name, features in ways.items():
     classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-    accuracy = classifier.fit(*frames(model, train)).score(*frames(model, test))
-    print(f"{name}: {accuracy:.1%} of the test frames")
+    accuracy[name] = classifier.fit(*frames(features, train)).score(
+        *frames(features, test)
+    )
+    print(f"{name:10s}{accuracy[name]:.1%} of the test frames")
 
 # %%
-# One recording
-# -------------
+# A second and a half of a test recording
+# ---------------------------------------
+# The features change where the phone changes.
 
-row = test[0]
-features = models["CPC"].transform_steps([waveforms[row]])[0]
-components = PCA(8, whiten=True, random_state=0).fit(frames(models["CPC"], train)[0])
-fig, axes = plt.subplots(
-    3, 1, figsize=(9, 6), layout="constrained", height_ratios=[2, 3, 3]
-)
-n_shown = 150
-end = n_shown / 100
+row, end = test[0], 1.5
+components = PCA(8, whiten=True, random_state=0).fit(frames(ways["CPC"], train)[0])
+shown = components.transform(ways["CPC"](waveforms[row])[: int(100 * end)])
+
+fig = plt.figure(figsize=(11, 4.6), layout="constrained")
+left, right = fig.subfigures(1, 2, width_ratios=[3, 1])
+wave, names, image = left.subplots(3, 1, sharex=True, height_ratios=[2, 0.6, 3])
 time = np.arange(len(waveforms[row])) / RATE
-axes[0].plot(time, waveforms[row], linewidth=0.3, color="0.3")
-begins, names = zip(*phones[row], (len(waveforms[row]) / RATE, ""), strict=True)
-for i, (begin, name) in enumerate(zip(begins, names, strict=True)):
-    if begin < end:
-        axes[0].axvline(begin, color="C1", linewidth=0.5)
-        axes[0].text(begin, 1.02 + 0.15 * (i % 2), name, fontsize=8, color="C1")
-axes[0].set(xlim=(0, end), ylim=(-1.1, 1.4), yticks=[], ylabel="waveform, phones")
-axes[1].imshow(
-    components.transform(features[:n_shown]).T,
-    aspect="auto",
-    cmap="RdBu",
-    vmin=-3,
-    vmax=3,
-    extent=(0, end, 8.5, 0.5),
+wave.plot(time, waveforms[row], linewidth=0.3, color="0.3")
+wave.set(ylim=(-1.05, 1.05), yticks=[], ylabel="waveform")
+begins, labels = zip(*phones[row], strict=True)
+ends = [*begins[1:], len(waveforms[row]) / RATE]
+for i, (begin, stop, label) in enumerate(zip(begins, ends, labels, strict=True)):
+    names.axvspan(begin, stop, color=("0.85", "0.95")[i % 2], linewidth=0)
+    if stop - begin > 0.035 and stop < end:
+        names.text((begin + stop) / 2, 0.5, label, ha="center", va="center", fontsize=8)
+names.set(ylim=(0, 1), yticks=[], ylabel="phone")
+image.imshow(
+    shown.T, aspect="auto", cmap="RdBu", vmin=-3, vmax=3, extent=(0, end, 8.5, 0.5)
 )
-axes[1].set(xlabel="seconds", ylabel="component of the features")
-for name, model in models.items():
-    accuracy = model.contrastive_accuracy(X_test)
-    axes[2].plot(10 * np.arange(1, 13), accuracy, marker="o", label=name)
-axes[2].axhline(1 / 257, color="0.6", linestyle=":", label="guessing")
-axes[2].set(xlabel="milliseconds ahead", ylabel="recognised among 257", ylim=0)
-axes[2].legend()
+image.set(xlabel="seconds", ylabel="feature", xlim=(0, end))
+ax = right.subplots()
+bars = ax.bar(accuracy.keys(), accuracy.values(), color=["0.75", "0.5", "tab:red"])
+ax.bar_label(bars, fmt="%.2f")
+ax.set(ylabel="accuracy of single frames", ylim=(0, 0.8), title="phones, test set")
 plt.show()

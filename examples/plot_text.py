@@ -3,9 +3,9 @@
 Texts: which library is it from, on few labels
 ==============================================
 
-Every Python installation is full of real text: docstrings. We take paragraphs of four
-libraries, train on all of them without labels, and then tell from a few labelled ones
-which library a paragraph is from. Needs ``pip install "sklearn-cpc[plot,text]"``.
+Every Python installation contains real text: docstrings. We train on paragraphs of four
+libraries without labels. Then a classifier recognises the library of a paragraph from
+few labels. Needs the extras ``plot`` and ``text``.
 """
 
 import ast
@@ -60,9 +60,8 @@ print(f"{len(texts)} paragraphs; one of {LIBRARIES[y[60]]}:\n{texts[60]}")
 # %%
 # Train on all texts, without labels
 # ----------------------------------
-# The tokens are learned, too: byte pairs, with a vocabulary that suits the texts. Their
-# vectors come from which tokens occur in the same texts; training learns the contexts
-# above.
+# The tokens are byte pairs, learned from the texts. Their vectors are computed from the
+# tokens that occur in the same texts. Training learns the contexts.
 
 options = {"vocabulary_size": 3000, "random_state": 0, "n_jobs": 1}
 cpc = CPCTextTransformer(**options).fit(texts)
@@ -99,8 +98,8 @@ for name, values in accuracy.items():
 # %%
 # The fewer labels, the larger the gain
 # -------------------------------------
-# Counts of words need many labels: a word says nothing until it is seen with a label.
-# Vectors of tokens know which words go together, and contexts in which order.
+# Word counts need many labels, because a word means nothing until it occurs in a
+# labelled text. Token vectors know which words go together; contexts know their order.
 
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for name, values in accuracy.items():

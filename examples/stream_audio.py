@@ -1,16 +1,16 @@
 """
-======================================
-Features of a recording, as it goes on
-======================================
+=================================
+Features during a live recording
+=================================
 
-Learn from some recordings, then follow a microphone, a pipe or a file::
+Train on some recordings, then follow a microphone, a pipe or a file::
 
     python examples/stream_audio.py speech.model --fit monday.wav tuesday.wav
     arecord -q -t raw -f S16_LE -r 16000 | python examples/stream_audio.py speech.model
     python examples/stream_audio.py speech.model wednesday.wav > features.csv
 
-Input is WAV, or raw samples: mono, 16 bits, 16 kHz. Output is a line for every 10 ms as
-soon as they are over: seconds, then features, the contexts of the model.
+Input is WAV or raw samples: mono, 16 bits, 16 kHz. For every 10 ms, the script prints a
+line: the time in seconds, then the features (the contexts of the model).
 """
 
 import argparse
@@ -25,7 +25,7 @@ RATE = 16_000
 
 
 def chunks(file, n_samples):
-    """Yield the samples of a WAV file or of raw bytes, while they come."""
+    """Yield the samples of a WAV file or of raw bytes when they arrive."""
     if file.peek(4)[:4] == b"RIFF":
         recording = wave.open(file)  # noqa: SIM115 - the file is its caller's
         form = (recording.getframerate(), recording.getnchannels())
@@ -52,7 +52,7 @@ def samples(path):
 
 
 def follow(file, stream, seconds):
-    """Print the features of a recording while it comes."""
+    """Print the features of a recording when they arrive."""
     n_done = 0
     for chunk in chunks(file, max(1, round(seconds * RATE))):
         for features in stream.push(chunk):
@@ -62,13 +62,13 @@ def follow(file, stream, seconds):
 
 
 def main(arguments=None, stdin=None):
-    """Learn a model, or print features."""
+    """Train a model, or print features."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
     parser.add_argument("model", help="file of the model")
-    parser.add_argument("recording", nargs="?", default="-", help="- is standard input")
-    parser.add_argument("--fit", nargs="+", metavar="FILE", help="learn from these")
+    parser.add_argument("recording", nargs="?", default="-", help="- is the standard input")
+    parser.add_argument("--fit", nargs="+", metavar="FILE", help="train on these files")
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--chunk", type=float, default=0.05, help="seconds at a time")
+    parser.add_argument("--chunk", type=float, default=0.05, help="length of a chunk in seconds")
     arguments = parser.parse_args(arguments)
     if arguments.fit:
         cpc = CPCTransformer(

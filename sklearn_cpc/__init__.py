@@ -2,6 +2,7 @@
 
 from ._displays import (
     EmbeddingDisplay,
+    OcclusionDisplay,
     StepAccuracyDisplay,
     StepFeaturesDisplay,
     TrainingCurveDisplay,
@@ -21,6 +22,7 @@ __all__ = [
     "EmbeddingDisplay",
     "InputWarning",
     "ModelFileError",
+    "OcclusionDisplay",
     "StepAccuracyDisplay",
     "StepFeaturesDisplay",
     "TrainingCurveDisplay",

@@ -29,56 +29,57 @@ from .training.calibration import calibrate
 
 
 class CPCTransformer(BaseCPC):
-    r"""Features of sequences, learned without labels by predicting their future.
+    r"""Features of sequences, learned without labels by recognising what comes next.
 
-    Contrastive predictive coding encodes every sequence into latents :math:`z_t` and
-    summarises the past into contexts :math:`c_t`. Given :math:`c_t`, it learns to
-    distinguish the true :math:`z_{t+k}` from latents of other positions, the negatives.
-    Slow changes and properties of the whole sequence help to do so; noise does not.
-    `transform` pools the activations of the trained model into one vector for each
-    sequence, for any classifier or regressor of scikit-learn.
+    Contrastive predictive coding (CPC) encodes every sequence into latents :math:`z_t`
+    and summarises the past latents into contexts :math:`c_t`. From :math:`c_t`, it
+    learns to recognise the true :math:`z_{t+k}` among latents of other positions, the
+    negatives. Slow changes and properties of the whole sequence help to do so; noise
+    does not. `transform` pools the activations of the trained model into one vector for
+    each sequence, for any classifier or regressor of scikit-learn.
 
     Parameters
     ----------
     encoder : str or torch.nn.Module, default="kernels"
-        From input steps to latents. "kernels": fixed kernels of several sizes, scaled
-        to the data, as a layer of the features; short kernels and learned causal
-        convolutions make at most 32 latents of a training window. "conv": a first layer
-        that is learned, and up to 128 latents. "audio": the paper's encoder for raw
-        waveforms at 16 kHz of one channel, one latent for 160 samples. "log_mel":
-        log-mel spectra of such waveforms, fixed kernels and two convolutions over them,
-        also one latent for 160 samples; it trains much faster. For other rates see
-        `sampling_rate`. A module must map (B, T, C) to (B, ceil(T /
-        downsampling), D) for some downsampling and look at the past only; see
+        Network that turns input steps into latents. "kernels": fixed kernels of several
+        sizes, scaled to the data, for the features; short kernels and learned causal
+        convolutions for at most 32 latents in a training window. "conv": a learned
+        first layer, and up to 128 latents. "audio": the paper's encoder for raw
+        waveforms at 16 kHz with one channel, one latent for 160 samples. "log_mel":
+        log-mel spectra of such waveforms, fixed kernels and two convolutions, also one
+        latent for 160 samples; it trains much faster. For other rates see
+        `sampling_rate`. A module must map (B, T, C) to (B, ceil(T / downsampling), D)
+        for some downsampling and depend on the past only; see
         `sklearn_cpc.nn.Encoder`. `fit` uses a copy of it.
     skip_steps : int or "auto", default="auto"
-        Latents between the context and the first one to predict. The nearest ones share
-        input with the context, which makes them easy. "auto" skips all of these with
-        "kernels" and "conv", none with "log_mel" and "audio", as in the paper, and 3
-        with your own module, unless it says so; fewer if sequences are short.
+        Number of latents to skip between the context and the first prediction. The
+        nearest latents share input with the context, which makes them easy to
+        recognise. "auto" skips all of these with "kernels" and "conv", none with
+        "log_mel" and "audio" (as in the paper), and 3 with your own module, unless it
+        declares a number; fewer if sequences are short.
     step_window : int or None, default=None
-        What `transform_steps`, streams and the ``steps`` of ONNX give at each step: the
-        statistics of `pooling` over the last `step_window` time steps, fewer at the
-        beginning of a sequence, or, with None, the activations of the step alone.
+        Number of recent time steps over which `transform_steps`, streams and the
+        ``steps`` of ONNX apply `pooling` at each step; fewer at the beginning of a
+        sequence. With None, they return the activations of the step alone.
     scaling : {"channel", "sample"} or None, default="channel"
-        How values are standardised: by mean and standard deviation of each channel
-        over the training set, of each channel of each sequence, or not at all. With
-        "sample", every step depends on the whole sequence, also on what comes later.
+        How values are standardised: by the mean and standard deviation of each channel
+        over the training set, of each channel in each sequence, or not at all. With
+        "sample", every step depends on the whole sequence, including later steps.
     nan_policy : {"raise", "mask"}, default="raise"
         "mask" takes trailing steps that are NaN in all channels as padding, and
         other NaNs as missing values.
     sampling_rate : float or None, default=None
-        Time steps in a second of the data, in hertz, for "audio", "log_mel" and own
-        encoders that declare a rate: recordings of another one are resampled when they
-        are read. None takes them at the rate that the encoder expects, 16 kHz for the
-        two. Encoders that expect none do not use it.
+        Time steps per second of the data, in hertz, for "audio", "log_mel" and your own
+        encoders that declare a rate: recordings with another rate are resampled. None
+        means that the data have the rate that the encoder expects, 16 kHz for the two.
+        Other encoders ignore it.
     channels_first : bool, default=False
-        Whether the arrays have their channels before their time steps. In frames, a
-        named column is a channel.
+        Whether the channels of arrays come before the time steps. In frames, a named
+        column is always a channel.
     crop_length : int, "auto" or None, default="auto"
-        Longest window, in time steps, that one update sees of a sequence. Longer
-        sequences are cropped at random. "auto" leaves it to the encoder, None takes
-        whole sequences.
+        Longest window of a sequence in training, in time steps. Longer sequences are
+        cropped at random. "auto" takes the length that the encoder recommends, None
+        takes whole sequences.
 
     Attributes
     ----------
@@ -98,6 +99,15 @@ class CPCTransformer(BaseCPC):
 
     Notes
     -----
+    The parameters by purpose:
+
+    - model: from `encoder` and `context` to `context_size`;
+    - objective: from `prediction_steps` to `temperature`;
+    - features: `features`, `pooling`, `step_window`;
+    - input: from `scaling` to `crop_length`;
+    - training: from `max_epochs` to `callbacks`, and `warm_start`;
+    - running: `accelerator`, from `device` to `n_jobs`, `random_state`, `verbose`.
+
     `X` is one of
 
     - an array (n_samples, n_timesteps) or (n_samples, n_timesteps, n_channels);
@@ -108,8 +118,8 @@ class CPCTransformer(BaseCPC):
       each channel;
     - any other sized iterable of array-likes.
 
-    All layers look at the past only and normalise each step by itself. So the features
-    of a sequence do not depend on its padding or on the other sequences of a batch.
+    All layers use the past only and normalise each step by itself. So the features of a
+    sequence do not depend on its padding or on the other sequences of a batch.
 
     References
     ----------

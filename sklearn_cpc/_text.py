@@ -19,11 +19,11 @@ from .training.architecture import AutoDefaults, StepWords
 
 
 class CPCTextTransformer(BaseCPC):
-    r"""Features of texts, learned without labels by predicting what comes next.
+    r"""Features of texts, learned without labels by recognising what comes next.
 
     A text is a sequence of tokens, or of sentences. The model encodes them into latents
     :math:`z_t` and summarises the latents up to :math:`t` as the context :math:`c_t`.
-    Given :math:`c_t`, it learns to distinguish the true :math:`z_{t+k}` from latents of
+    From :math:`c_t`, it learns to recognise the true :math:`z_{t+k}` among latents of
     other positions, the negatives. `transform` pools the activations of the trained
     model into one vector for each text, for any classifier or regressor of
     scikit-learn.

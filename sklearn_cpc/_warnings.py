@@ -22,8 +22,9 @@ PACKAGES = tuple(
 class InputWarning(UserWarning):
     """Data can be read as they are, but another reading is far more plausible.
 
-    The message says what was read and what to do if it is not what was meant. Where it
-    is, ignore the warning: ``warnings.simplefilter("ignore", InputWarning)``.
+    The message says how the data were read and how to pass them if you meant something
+    else. If they were read correctly, silence the warning:
+    ``warnings.simplefilter("ignore", InputWarning)``.
 
     Examples
     --------

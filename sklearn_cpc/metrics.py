@@ -16,8 +16,8 @@ BLOCK = 1024
 def effective_rank(features: ArrayLike) -> float:
     r"""Return how many dimensions the features use: RankMe.
 
-    It is the exponential of the entropy of the singular values: 1 if all rows
-    point the same way, a collapse, and n if n directions are used alike.
+    It is the exponential of the entropy of the singular values: 1 if all rows point in
+    the same direction (a collapse), and n if n directions are used equally.
 
     Parameters
     ----------
@@ -58,17 +58,18 @@ def effective_rank(features: ArrayLike) -> float:
 def effective_rank_score(estimator: Any, X: Any, y: Any = None) -> float:
     """Score a fitted transformer by the effective rank of its features.
 
-    To be passed as ``scoring=`` to scikit-learn's searches. Of the criteria that
-    need no labels it goes best with the accuracy of a linear classifier on the
-    features; see the user guide.
+    Pass it as ``scoring=`` to scikit-learn's searches. Of the criteria without labels,
+    it agrees best with the accuracy of a linear classifier on the features; see the
+    user guide.
 
     Parameters
     ----------
     estimator : transformer
         A fitted `CPCTransformer`, or a pipeline that ends with one.
     X : array, list or frame
-        The sequences. The effective rank cannot exceed their number: compare
-        estimators on the same ones, and on many.
+        The sequences. The effective rank cannot exceed their number, so compare
+        estimators on the same sequences, and on many: the folds of ``cv=3`` would
+        leave a third.
     y : Ignored
         Not used; present for scikit-learn's searches.
 

@@ -4,7 +4,6 @@ They need an older numpy than the tested set has: CI has an environment for them
 """
 
 import re
-import textwrap
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,10 +94,9 @@ def test_loaders_of_aeon():
 
 def code_of_the_docs(name):
     """Return the block of code for a library."""
-    page = (ROOT / "docs" / "interop.rst").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "interop.md").read_text(encoding="utf-8")
     _, _, rest = page.partition(f"**{name}** (extra")
-    block = re.search(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", rest)[1]
-    lines = textwrap.dedent(block).strip().splitlines()
+    lines = re.search(r"```python\n(.*?)```", rest, re.DOTALL)[1].splitlines()
     assert len(lines) < 25
     return "\n".join(lines)
 

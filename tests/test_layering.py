@@ -39,6 +39,7 @@ ROOMS = {
     },
     # The order of a fit.
     "training/": {
+        "IPython",
         "_data/source.py",
         "_data/groups.py",
         "_persistence.py",
@@ -102,7 +103,7 @@ ROOMS = {
 # methods that they call.
 ANY = {
     "X", "y", "groups", "path", "chunk", "ax", "estimator", "input_features", "values",
-    "value", "item", "frame", "scores",
+    "value", "item", "frame", "scores", "classifier", "target",
     "parameters", "tokenizer", "reducer", "options", "kwargs", "args",
     "ctx", "dataset", "step_fn", "classes", "fit_params", "cb_kwargs", "method",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The README shows what is true: its numbers, its example, its commands."""
+"""The README shows what is true: its example and its commands."""
 
 import re
 import subprocess
@@ -9,13 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", re.findall("<!-- results: (.*) -->", README))
-def test_tables_are_those_of_the_benchmarks(name):
-    shown = re.search(f"<!-- results: {name} -->\n(.*?)<!-- end -->", README, re.DOTALL)
-    written = ROOT / "benchmarks" / "results" / f"{name}.md"
-    assert shown[1] == written.read_text(encoding="utf-8")
 
 
 def test_commands_are_one_line_each():
@@ -38,11 +31,13 @@ def test_the_quickstart_speaks_before_it_imports():
     assert "matplotlib" in done.stderr
 
 
+def test_it_is_short():
+    assert len(README.split()) <= 950
+
+
 @pytest.mark.slow
-def test_example_runs():
-    (code,) = re.findall("```python\n(.*?)```", README, re.DOTALL)
-    *lines, last = code.strip().splitlines()
-    names = {}
-    exec("\n".join(lines), names)
-    expression, claimed = last.split("  # ")
-    assert eval(expression, names) == pytest.approx(float(claimed), abs=0.015)
+def test_example_prints_what_it_shows(capsys):
+    code, *_ = re.findall("```python\n(.*?)```", README, re.DOTALL)
+    exec(code, {})
+    (claimed,) = re.findall(r"print\(.*\)  # (.*)", code)
+    assert float(capsys.readouterr().out) == pytest.approx(float(claimed), abs=0.015)

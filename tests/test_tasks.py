@@ -81,7 +81,7 @@ def test_readers_of_files_give_the_same_features(tmp_path):
     """The line of the docs for soundfile, beside the one for scipy."""
     soundfile = pytest.importorskip("soundfile", reason="needs the extra interop")
     paths = voices(tmp_path)
-    page = (ROOT / "docs" / "speech.rst").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "speech.md").read_text(encoding="utf-8")
     line = re.search(r"X = (\[soundfile.*\])\n", page)[1]
     X = eval(line, {"soundfile": soundfile, "paths": paths})
     assert [x.shape for x in X] == [(11_025,)] * 8

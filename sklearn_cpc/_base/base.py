@@ -1,7 +1,4 @@
-"""What all CPC estimators share: training, features and scores.
-
-Its hooks are in `hooks.py`; a subclass must write `_read` and `_build_encoder`.
-"""
+"""Training, features and scores of all CPC estimators; `hooks.py` has the rest."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -170,7 +167,10 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         ndarray of shape (n_samples, n_features_out), float32
             Named by `get_feature_names_out`.
         """
-        source = self._read_fitted(X)
+        return self._features_of_samples(self._read_fitted(X))
+
+    def _features_of_samples(self, source: Source) -> np.ndarray:
+        """Return the pooled features of each sample."""
         extract = self._pooled_features()
         features = np.empty((len(source), 0), np.float32)
         for rows, output in self._run(extract, source, partial(pooled_pieces, extract)):

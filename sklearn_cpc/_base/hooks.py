@@ -19,10 +19,11 @@ from ..nn.pooling import POOLINGS, Statistics
 from ..training.architecture import Architecture, AutoDefaults, StepWords
 from ..training.batches import Augmentation
 from ..training.net import CPCNet
+from .links import DocumentationLink
 from .parameters import SharedParameters, Words, names
 
 
-class Hooks(SharedParameters, ABC):
+class Hooks(DocumentationLink, SharedParameters, ABC):
     """What the subclasses of `BaseCPC` must and may override."""
 
     # Fitted attributes. `_read` sets the first one.

@@ -65,10 +65,10 @@ SHARED: dict[str, Parameter] = {
     "context": Parameter(
         "str or torch.nn.Module",
         [StrOptions(set(CONTEXTS)), Module],
-        """From latents to contexts: "gru", as in the paper; "lstm", which is faster on
-        a CPU; "conv", dilated and causal; "attention", causal, to the last 128 latents.
-        A module must map
-        (B, T, D) to (B, T, H) and look at the past only. `fit` uses a copy of it.""",
+        """Network that turns latents into contexts: "gru", as in the paper; "lstm",
+        faster on a CPU; "conv", dilated causal convolutions; "attention", causal
+        self-attention to the last 128 latents. A module must map (B, T, D) to
+        (B, T, H) and depend on the past only; `fit` uses a copy of it.""",
     ),
     "latent_size": Parameter(
         "int",
@@ -80,70 +80,71 @@ SHARED: dict[str, Parameter] = {
         'int or "auto"',
         [StrOptions({"auto"}), AT_LEAST_1],
         """Number of {targets} ahead to predict. "auto" is {auto.prediction_steps}, or
-        what fits.""",
+        fewer if {sample}s are short.""",
     ),
     "skip_steps": Parameter(
         'int or "auto"',
         [StrOptions({"auto"}), AT_LEAST_0],
-        """{Targets} between the context and the first one to predict. "auto" is
-        {auto.skip_steps}, or what short {sample}s leave room for.""",
+        """Number of {targets} to skip between the context and the first prediction.
+        "auto" is {auto.skip_steps}, or fewer if {sample}s are short.""",
     ),
     "n_negatives": Parameter(
         'int or "all"',
         [StrOptions({"all"}), AT_LEAST_1],
-        """Negatives that each positive is compared with; fewer if a batch has fewer
-        positions.""",
+        """Number of negatives for each positive; fewer if a batch has fewer positions.
+        "all" takes every position that qualifies.""",
     ),
     "negatives": Parameter(
         "str",
         [StrOptions({"auto", *NEGATIVES})],
-        """Where negatives are drawn from, never the positive itself: "batch", any other
-        position of the batch; "other_sequences", other {sample}s; "same_sequence", the
-        same {sample}; "same_group", any other position of {sample}s of the same group,
-        as passed to `fit`; "same_group_other_sequences". What all negatives share with
-        the positive cannot help to tell them apart, and so it is not learned. "auto"
+        """Where negatives come from: "batch", any other position of the batch;
+        "other_sequences", other {sample}s; "same_sequence", the same {sample};
+        "same_group", any other position in {sample}s of the same group, as passed to
+        `fit`; "same_group_other_sequences", other {sample}s of the same group. The
+        model does not learn what the negatives have in common with the positive. "auto"
         is "same_group" if `fit` gets groups, else {auto.negatives_within!r} if most
         {sample}s give two or more training windows, else "batch".""",
     ),
     "n_anchors": Parameter(
         'int, "auto" or "all"',
         [StrOptions({"auto", "all"}), AT_LEAST_1],
-        """Positions of each batch to predict from, spread evenly over its {sample}s.
-        "auto" is 16 times `batch_size`; "all" takes all of them, at a higher cost.""",
+        """Number of positions in each batch that predict, evenly spaced. "auto" is 16
+        times `batch_size`; "all" takes all of them, at a higher cost.""",
     ),
     "temperature": Parameter(
         "float",
         [Interval(Real, 0, None, closed="neither")],
-        "Divides the cosine similarities before the softmax.",
+        """Divides the cosine similarities before the softmax. A lower value gives more
+        weight to the negatives that are most similar to the positive.""",
     ),
     "features": Parameter(
         '{"auto", "context", "latent", "both", "all"}',
         [StrOptions(set(FEATURES))],
-        """Activations to return. "both" is latents and contexts; "all" adds every layer
-        of the encoder; "auto" is the contexts and what the encoder chooses, without its
-        learned layers for a bank of fixed kernels.""",
+        """Activations that become features. "both" is latents and contexts; "all" adds
+        every layer of the encoder. "auto" takes the contexts and the layers that the
+        encoder recommends.""",
     ),
     "pooling": Parameter(
         "str or tuple of str",
         [StrOptions({"auto", *POOLINGS}), tuple, list],
-        """How the activations of all steps become one vector: one or several of "mean",
+        """How the activations at all steps become one vector: one or several of "mean",
         "max", "min", "std", "ppv" (the proportion of positive values) and "last".
-        "auto" is "max", "std" and "ppv", and for contexts "mean" and "min", too.""",
+        "auto" is "max", "std" and "ppv", and for contexts also "mean" and "min".""",
     ),
     "max_epochs": Parameter(
         'int or "auto"',
         [StrOptions({"auto"}), AT_LEAST_0],
-        """Passes over the training set. "auto" gives about {auto.updates} updates,
-        {auto.updates_within} with negatives from the group or the {sample}, in at most
-        100 epochs; or {auto.epochs} epochs where those have more updates, but at most
-        {auto.most_updates} in more than one epoch. 0 gives the untrained model,
-        the control of an experiment.""",
+        """Passes over the training set. "auto" gives about {auto.updates} updates
+        ({auto.updates_within} if negatives come from the group or the {sample}), in at
+        most 100 epochs. Larger sets get {auto.epochs} epochs, or fewer if these would
+        have more than {auto.most_updates} updates. 0 gives the untrained model, the
+        control of an experiment.""",
     ),
     "batch_size": Parameter(
         "int",
         [AT_LEAST_1],
-        """{Sample}s of one update, or windows of them; with an accelerator, of all its
-        processes together.""",
+        """Number of {sample}s, or windows of them, in one update; with an accelerator,
+        over all its processes.""",
     ),
     "lr": Parameter(
         "float",
@@ -159,37 +160,36 @@ SHARED: dict[str, Parameter] = {
     "validation_fraction": Parameter(
         "float",
         [Interval(Real, 0, 1, closed="neither")],
-        """Part of the {sample}s, or of the groups, to validate on. Used with
-        `early_stopping` only.""",
+        """Fraction of the {sample}s, or of the groups, held out for validation. Used
+        only with `early_stopping`.""",
     ),
     "early_stopping": Parameter(
         "bool",
         ["boolean"],
-        """Whether to stop when the score on the validation part no longer rises, and
+        """Whether to stop if the score on the validation part no longer rises, and to
         return to the best weights.""",
     ),
     "n_iter_no_change": Parameter(
-        "int", [AT_LEAST_1], "Epochs without a rise before stopping."
+        "int", [AT_LEAST_1], "Epochs without a better score before stopping."
     ),
     "callbacks": Parameter(
         "list of skorch callbacks or None",
         [list, tuple, None],
-        "Run along with the training, such as `sklearn_cpc.Checkpoint`.",
+        "Called during training, such as `sklearn_cpc.Checkpoint`.",
     ),
     "accelerator": Parameter(
         "accelerate.Accelerator or None",
         [HasMethods(["autocast", "backward"]), None],
-        """Takes over device and precision. With several processes, started by
+        """Controls device and precision. With several processes, started by
         ``torchrun`` or ``accelerate launch``, each trains on a part of every batch, and
         all end with the same weights, which equal the weights of one process except for
-        rounding. With gradient accumulation, a process takes that many steps through
-        its part,
-        each with negatives of its own.""",
+        rounding. With gradient accumulation, a process computes its part in several
+        steps, each with its own negatives.""",
     ),
     "device": Parameter(
         "str or torch.device",
         [str, device],
-        '"auto" is CUDA, then MPS, then the CPU; or any torch device.',
+        '"auto" takes CUDA, else MPS, else the CPU; or pass any torch device.',
     ),
     "precision": Parameter(
         '{"float32", "bf16"}',
@@ -199,58 +199,62 @@ SHARED: dict[str, Parameter] = {
     "n_jobs": Parameter(
         "int or None",
         [Integral, None],
-        """Threads of torch during training and transforming, restored afterwards; at
-        most 8, or as many as there are cores. -1 is all cores; None leaves torch's own
-        number.""",
+        """Number of torch threads during training and transforming, at most 8 or the
+        number of cores. -1 is all cores; None keeps torch's own number. The previous
+        number is restored afterwards.""",
     ),
     "warm_start": Parameter(
         "bool",
         ["boolean"],
-        """Whether `fit` continues with the fitted model for `max_epochs` more epochs.
-        The {kept} stays as it was. Without `early_stopping`, the result equals
-        a longer fit. Pickles and files then hold the state of the optimizer, too.""",
+        """Whether `fit` continues training the fitted model for `max_epochs` more
+        epochs. The {kept} stays the same. Without `early_stopping`, the result equals
+        that of a longer fit. Pickles and files then also contain the state of the
+        optimizer.""",
     ),
     "random_state": Parameter(
         "int, RandomState instance or None",
         ["random_state"],
-        """Determines the initial weights and all random choices of the training:
-        batches, windows, negatives, augmentation, the validation part. With an int,
-        results are equal bit by bit on one device with the same number of threads. No
-        global generator is used.""",
+        """Determines the initial weights and all random choices of training: batches,
+        windows, negatives, augmentation, the validation part. With an int, results are
+        equal bit by bit on the same device with the same number of threads. Global
+        generators are not used.""",
     ),
     "verbose": Parameter(
         "int",
         ["verbose"],
-        """1 shows a bar over epochs with loss and contrastive accuracy, and one over
-        time steps where features or scores take more than a second.""",
+        """1 shows a progress bar over epochs, with loss and contrastive accuracy, and
+        one over time steps if features or scores take more than a second.""",
     ),
 }
 
 # Fitted attributes that all estimators have: type and description.
 ATTRIBUTES: dict[str, tuple[str, str]] = {
     "net_": ("skorch.NeuralNet", "The trained net; ``net_.module_`` is the model."),
-    "prediction_steps_": ("int", "Number of {targets} ahead that are predicted."),
-    "skip_steps_": ("int", "{Targets} between the context and the first target."),
-    "negatives_": ("str", "Where negatives were drawn from in the last fit."),
+    "prediction_steps_": ("int", "Number of {targets} ahead that the model predicts."),
+    "skip_steps_": (
+        "int",
+        "Number of {targets} between the context and the first target.",
+    ),
+    "negatives_": ("str", "Where negatives came from in the last fit."),
     "crop_length_": (
         "int or None",
-        """Steps of the longest training window. None is unknown, after loading a file
-        of the first format.""",
+        """Steps of the longest training window. None after loading a file of the first
+        format, which does not contain it.""",
     ),
     "max_epochs_": (
         "int",
-        "Epochs of the last fit, unless something stopped it early.",
+        "Epochs of the last fit, unless it was stopped early.",
     ),
-    "n_epochs_": ("int", "Number of epochs the model was trained."),
+    "n_epochs_": ("int", "Number of epochs of training."),
     "loss_curve_": ("list of float", "InfoNCE of each epoch, in nats."),
     "validation_scores_": (
         "list of float",
         "Score on the validation part after each epoch, with `early_stopping`.",
     ),
-    "downsampling_": ("int", "Input steps for each latent."),
+    "downsampling_": ("int", "Number of input steps for each latent."),
     "receptive_field_": (
         "int or None",
-        "Input steps that one latent depends on; None if a module does not say.",
+        "Number of input steps that a latent depends on; None if it is unknown.",
     ),
     "device_": ("str", "The device of the model."),
 }

@@ -87,7 +87,7 @@ class SavingMixin(Hooks):
         Raises
         ------
         TypeError
-            If the model has a part that `load` could not remake.
+            If the model has a part that `load` could not rebuild.
         OSError
             If the file cannot be written.
         """
@@ -205,8 +205,8 @@ class SavingMixin(Hooks):
                 passed, known = parameters[made_of], saved[made_of]
                 if passed is not known and passed != known:
                     raise ValueError(
-                        f"{made_of}={passed!r} cannot replace {known!r}: the model in "
-                        f"{name} is made of it. Fit a new one."
+                        f"{made_of}={passed!r} cannot replace {known!r}, which the "
+                        f"model in {name} was built with. Fit a new one."
                     )
 
     # ---- pickles and copies

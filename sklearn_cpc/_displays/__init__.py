@@ -6,11 +6,13 @@ again. matplotlib is imported when something is drawn.
 
 from .accuracy import StepAccuracyDisplay
 from .embedding import EmbeddingDisplay
+from .occlusion import OcclusionDisplay
 from .steps import StepFeaturesDisplay
 from .training import TrainingCurveDisplay
 
 __all__ = [
     "EmbeddingDisplay",
+    "OcclusionDisplay",
     "StepAccuracyDisplay",
     "StepFeaturesDisplay",
     "TrainingCurveDisplay",

@@ -53,7 +53,7 @@ def load_japanese_vowels(
     Raises
     ------
     ValueError
-        If `split` is none of the three.
+        If `split` is another value.
 
     References
     ----------

@@ -22,12 +22,12 @@ class Recordings:
     X : list of ndarray of shape (length_i, n_channels)
         The sequences, in the order of `ids`.
     y : ndarray of shape (n,), list of ndarray of shape (length_i,), or None
-        A label for each sequence, where it is the same at all of its steps, in all
-        sequences; else one for each step.
+        A label for each sequence, if all steps of each sequence have the same label;
+        otherwise one for each step.
     groups : ndarray of shape (n,) or None
         The group of each sequence.
     ids : ndarray of shape (n,) or None
-        What tells the sequences apart, sorted.
+        The id of each sequence, sorted.
     times : list of ndarray of shape (length_i,), or None
         The time of each step.
     channels : list
@@ -71,9 +71,9 @@ def sequences_from_long(
     ----------
     frame : DataFrame of pandas or polars
         A row for each time step. With a MultiIndex of pandas and no `series`, its first
-        level tells the series and its second one the time.
+        level is the id of the series and the second one the time.
     series : str, default=None
-        Column that tells the series apart. None takes the table as one series.
+        Column with the id of the series. None takes the table as one series.
     time : str, default=None
         Column with the times, numbers or dates. None takes the rows in their order.
     channels : list of str, default=None
@@ -83,11 +83,11 @@ def sequences_from_long(
     group : str, default=None
         Column with the group of the series, such as the person.
     every : str, default=None
-        Resample dates to this distance, by pandas' or polars' own means, such as
-        "20ms": channels are the mean of the rows in each interval, and NaN where there
-        is none (see `nan_policy` of `CPCTransformer`); labels and groups are the last
-        one so far. None takes the rows as they are, and refuses gaps: steps longer than
-        one and a half times the usual one, the median.
+        Resample dates to this interval, such as "20ms", with pandas or polars. Channels
+        are the mean of the rows in each interval, or NaN if there are none (see
+        `nan_policy` of `CPCTransformer`); labels and groups are the last ones so far.
+        None takes the rows as they are and refuses gaps: steps longer than one and a
+        half times the median step.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def sequences_from_long(
         If a column is missing or holds no numbers, a time comes twice in a series, a
         time or id is missing, there are gaps, or a series has several groups.
     TypeError
-        If `frame` is no frame.
+        If `frame` is not a frame.
 
     See Also
     --------

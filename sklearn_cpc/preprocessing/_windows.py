@@ -64,9 +64,9 @@ class Windows:
         scores : array-like of shape (n_windows,) or (n_windows, n_columns)
             Such as from ``score_samples``.
         how : {"mean", "min", "max", "last"}, default="mean"
-            What a step gets: the mean, the lowest or the highest score of the windows
-            that hold it, or that of the window that ended last, at this step or before:
-            what could be known at the time.
+            The score of a step: the mean, lowest or highest score of the windows
+            that contain it. "last" takes the last window that had ended by this step,
+            the score that was known at the time.
 
         Returns
         -------
@@ -108,9 +108,9 @@ def sliding_windows(
 ) -> Windows:
     """Cut recordings of any lengths into windows of one size.
 
-    This is a function and not a transformer: it changes the number of samples, which no
-    step of a scikit-learn pipeline can do. Cut first, then fit and cross-validate, with
-    the groups, so that windows of one recording stay on one side.
+    This is a function and not a transformer, because a step of a scikit-learn pipeline
+    cannot change the number of samples. Cut first, then fit and cross-validate with the
+    groups, which keep all windows of a recording in the same fold.
 
     Parameters
     ----------
@@ -130,15 +130,15 @@ def sliding_windows(
         A group for each recording, such as the person. None makes each recording a
         group.
     labels : {"majority", "last", "equal"}, default="majority"
-        Which label a window of labelled steps gets: the most frequent one (the first in
-        order if several are), that of its last step, or the one that all its steps
-        have; then windows with several labels are left out.
+        The label of a window if steps have labels: the most frequent label (the first
+        in order if there are several) or the label of the last step. "equal" drops
+        windows with several labels.
 
     Returns
     -------
     Windows
-        The windows, their labels, groups and positions. The rest at the end of a
-        recording that fills no window is left out.
+        The windows, their labels, groups and positions. Steps at the end of a recording
+        that do not fill a window are left out.
 
     Raises
     ------
