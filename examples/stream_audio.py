@@ -65,10 +65,14 @@ def main(arguments=None, stdin=None):
     """Train a model, or print features."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
     parser.add_argument("model", help="file of the model")
-    parser.add_argument("recording", nargs="?", default="-", help="- is the standard input")
+    parser.add_argument(
+        "recording", nargs="?", default="-", help="- is the standard input"
+    )
     parser.add_argument("--fit", nargs="+", metavar="FILE", help="train on these files")
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--chunk", type=float, default=0.05, help="length of a chunk in seconds")
+    parser.add_argument(
+        "--chunk", type=float, default=0.05, help="length of a chunk in seconds"
+    )
     arguments = parser.parse_args(arguments)
     if arguments.fit:
         cpc = CPCTransformer(

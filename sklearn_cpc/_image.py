@@ -174,7 +174,11 @@ class CPCImageTransformer(BaseCPC):
     )
     _kept_parameters = ("scaling",)
     _auto_defaults = AutoDefaults(
-        updates=300, updates_within=300, epochs=1, prediction_steps=8
+        updates=300,
+        updates_within=300,
+        epochs=1,
+        steps_per_update=1,  # a row of patches
+        prediction_steps=8,
     )
     _words = Words(sample="image", targets="rows")
     _scaling: Scaling

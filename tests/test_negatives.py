@@ -70,11 +70,19 @@ def test_anchors_that_are_no_number_are_refused(n_anchors):
 
 def test_length_of_a_fit_follows_the_number_of_batches():
     auto = AutoDefaults(updates=100, epochs=3, most_updates=1000)
-    assert [auto.max_epochs(n) for n in (1, 7, 33, 40, 200, 357, 999, 5000)] == [
+    assert [auto.max_epochs(n, 10**6) for n in (1, 7, 33, 40, 200, 357, 999, 5000)] == [
         100, 15, 4, 3, 3, 3, 2, 1
     ]  # fmt: skip
-    assert auto.max_epochs(33, within=True) == 13
-    assert auto.max_epochs(357, within=True) == 3
+    assert auto.max_epochs(33, 10**6, within=True) == 13
+    assert auto.max_epochs(357, 10**6, within=True) == 3
+
+
+def test_tiny_sets_get_fewer_updates():
+    auto = AutoDefaults(updates=100, updates_within=400, steps_per_update=8)
+    assert [auto.max_epochs(1, n) for n in (1, 160, 400, 799, 800, 10**6)] == [
+        20, 20, 50, 99, 100, 100
+    ]  # fmt: skip
+    assert auto.max_epochs(5, 1600, within=True) == 40
 
 
 @pytest.mark.parametrize("encoder", ["kernels", "conv"])

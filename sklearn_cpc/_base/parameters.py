@@ -136,9 +136,9 @@ SHARED: dict[str, Parameter] = {
         [StrOptions({"auto"}), AT_LEAST_0],
         """Passes over the training set. "auto" gives about {auto.updates} updates
         ({auto.updates_within} if negatives come from the group or the {sample}), in at
-        most 100 epochs. Larger sets get {auto.epochs} epochs, or fewer if these would
-        have more than {auto.most_updates} updates. 0 gives the untrained model, the
-        control of an experiment.""",
+        most 100 epochs. Tiny sets get fewer. Larger sets get {auto.epochs} epochs, or
+        fewer if these would have more than {auto.most_updates} updates. 0 gives the
+        untrained model, the control of an experiment.""",
     ),
     "batch_size": Parameter(
         "int",

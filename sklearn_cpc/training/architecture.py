@@ -12,6 +12,7 @@ from ..nn.model import Model
 CROP_LATENTS = 128
 # What max_epochs="auto" gives at most.
 MAX_EPOCHS = 100
+MIN_UPDATES = 20  # the rate rises for as long
 
 Auto: TypeAlias = Literal["auto"]
 
@@ -31,6 +32,9 @@ class AutoDefaults(NamedTuple):
         Epochs of a fit of a larger set.
     most_updates : int
         Updates after which no other epoch begins.
+    steps_per_update : int
+        Steps that the training set must have for each update. Of fewer, the model would
+        learn no more than which they are.
     prediction_steps : int
         Latents to predict.
     skip_steps : int
@@ -45,16 +49,18 @@ class AutoDefaults(NamedTuple):
     updates_within: int = 400
     epochs: int = 2
     most_updates: int = 1_000
+    steps_per_update: int = 8
     prediction_steps: int = 4
     skip_steps: int = 3
     negatives_within: str = "same_sequence"
 
-    def max_epochs(self, n_batches: int, within: bool = False) -> int:
-        """Return the epochs of a fit that has so many batches an epoch.
+    def max_epochs(self, n_batches: int, n_steps: int, within: bool = False) -> int:
+        """Return the epochs of a fit with so many batches an epoch and steps in all.
 
         `within` says whether negatives come from the group or the recording.
         """
         least = self.updates_within if within else self.updates
+        least = min(least, max(MIN_UPDATES, n_steps // self.steps_per_update))
         n_updates = min(max(least, self.epochs * n_batches), self.most_updates)
         return min(-(-n_updates // n_batches), MAX_EPOCHS)
 

@@ -70,7 +70,9 @@ def fit(
     accelerator = options.accelerator or SingleProcess()
     check_shares(ranks, accelerator.gradient_accumulation_steps, batches)
     if options.max_epochs == "auto":
-        max_epochs = kind.auto.max_epochs(len(batches), train.gather is not None)
+        n_steps = int(train.source.lengths.sum())
+        within = train.gather is not None
+        max_epochs = kind.auto.max_epochs(len(batches), n_steps, within)
     else:
         max_epochs = int(options.max_epochs)
 
