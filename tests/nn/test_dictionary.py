@@ -22,7 +22,7 @@ def encoder(n_channels=1, side=8, latent_size=8):
 
 
 @pytest.mark.parametrize("n_channels", [1, 3])
-@pytest.mark.parametrize("side", [2, 4, 6, 7, 8, 13])
+@pytest.mark.parametrize("side", [2, 4, 6, 7, 8, 13, 57])
 def test_shapes(n_channels, side):
     made = encoder(n_channels, side)
     x = patches(5, n_channels, side)
@@ -57,6 +57,15 @@ def test_responses_are_those_of_the_definition():
     expected = (distances.mean(1, keepdim=True) - distances).relu()
     expected = expected.view(20, 16, -1).mean(1)
     torch.testing.assert_close(made.layers(x)[0], expected, atol=1e-3, rtol=0)
+
+
+def test_large_patches_are_looked_at_in_larger_steps():
+    made, x = encoder(side=57), patches(3, side=57)
+    assert made.n_windows == 8
+    made.calibrate(x)
+    changed = x.clone()
+    changed[:, :, 6] += 1  # between the first two rows of windows
+    assert torch.equal(made.layers(changed)[0], made.layers(x)[0])
 
 
 def test_windows_are_white():

@@ -181,6 +181,8 @@ class DictionaryPatchEncoder(PatchEncoder):
     n_calibration = 256
     window: ClassVar[int] = 6
     n_atoms: ClassVar[int] = 256
+    # Steps along each side of a patch: time and memory do not grow with large images.
+    most_windows: ClassVar[int] = 8
 
     def __init__(self, n_channels: int, latent_size: int, patch_size: int) -> None:
         super().__init__()
@@ -188,11 +190,12 @@ class DictionaryPatchEncoder(PatchEncoder):
         self.patch_size = patch_size
         side = min(self.window, patch_size // 2 + 1)
         n_values = n_channels * side**2
-        self.whiten = nn.Conv2d(n_channels, n_values, side)
+        self.stride = max(1, -(-(patch_size - side) // self.most_windows))
+        self.whiten = nn.Conv2d(n_channels, n_values, side, self.stride)
         self.dictionary = nn.Linear(n_values, self.n_atoms, bias=False)
         for fixed in (self.whiten, self.dictionary):
             fixed.requires_grad_(False)
-        self.n_windows = patch_size - side + 1  # along each side of a patch
+        self.n_windows = (patch_size - side) // self.stride + 1  # along each side
         n_parts = min(2, self.n_windows) ** 2
         self.linear = nn.Linear(self.n_atoms * n_parts, latent_size)
         self.norm = nn.LayerNorm(latent_size)
@@ -227,11 +230,11 @@ class DictionaryPatchEncoder(PatchEncoder):
     def _responses(self, x: Tensor) -> Tensor:
         """Return the responses to every window, ``(N, P' P', A)``."""
         side = self.whiten.kernel_size[0]
-        mean = F.avg_pool2d(x.mean(1, keepdim=True), side, 1)
-        square = F.avg_pool2d(x.square().mean(1, keepdim=True), side, 1)
+        mean = F.avg_pool2d(x.mean(1, keepdim=True), side, self.stride)
+        square = F.avg_pool2d(x.square().mean(1, keepdim=True), side, self.stride)
         deviation = ((square - mean.square()).clamp(min=0) + MIN_VARIANCE).sqrt()
         # Whitening takes out the mean: its kernels sum to zero.
-        windows = F.conv2d(x, self.whiten.weight) / deviation
+        windows = F.conv2d(x, self.whiten.weight, stride=self.stride) / deviation
         windows = windows.flatten(2).transpose(1, 2) + self._offset
         atoms = self.dictionary.weight
         squares = torch.addmm(
@@ -250,7 +253,8 @@ class DictionaryPatchEncoder(PatchEncoder):
             Patches of the training images.
         """
         side = self.whiten.kernel_size[0]
-        windows = F.unfold(x, side).movedim(1, 2).flatten(0, 1)  # (n, C side side)
+        windows = F.unfold(x, side, stride=self.stride)  # (N, C side side, P' P')
+        windows = windows.movedim(1, 2).flatten(0, 1)
         generator = torch.Generator().manual_seed(0)
         some = torch.randperm(len(windows), generator=generator)[:N_WINDOWS]
         windows = windows[some].double()
