@@ -1,4 +1,4 @@
-"""What pytest collects: no adapter to a library that is not installed."""
+"""What pytest collects, and how it reads the examples of the pages."""
 
 import doctest
 import re
@@ -8,6 +8,12 @@ collect_ignore = [
     f"sklearn_cpc/adapters/_{library}.py"
     for library in ("aeon", "sktime")
     if find_spec(library) is None
+]
+
+# What Sphinx runs or has written: examples that take minutes, pages of the API.
+collect_ignore += [
+    f"docs/{name}"
+    for name in ("_build", "_ext", "auto_examples", "conf.py", "generated")
 ]
 
 # The examples of the pages stand in Markdown fences. The end of a fence ends what an

@@ -13,6 +13,8 @@ Input is WAV or raw samples: mono, 16 bits, 16 kHz. For every 10 ms, the script 
 line: the time in seconds, then the features (the contexts of the model).
 """
 
+# sphinx_gallery_thumbnail_path = "_static/cpc.svg"
+
 import argparse
 import sys
 import wave
@@ -65,14 +67,10 @@ def main(arguments=None, stdin=None):
     """Train a model, or print features."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
     parser.add_argument("model", help="file of the model")
-    parser.add_argument(
-        "recording", nargs="?", default="-", help="- is the standard input"
-    )
+    parser.add_argument("recording", nargs="?", default="-", help="- is standard input")
     parser.add_argument("--fit", nargs="+", metavar="FILE", help="train on these files")
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument(
-        "--chunk", type=float, default=0.05, help="length of a chunk in seconds"
-    )
+    parser.add_argument("--chunk", type=float, default=0.05, help="seconds of a chunk")
     arguments = parser.parse_args(arguments)
     if arguments.fit:
         cpc = CPCTransformer(

@@ -12,9 +12,10 @@ import pytest
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from sklearn_cpc import (
@@ -464,3 +465,12 @@ def test_occlusion_in_seconds_with_names(judged):
     assert labels == ["force", "torque"]
     assert display.importance_ax_.get_xlabel() == "time [s]"
     assert display.importance_ax_.get_xlim() == (0, 3)
+
+
+def test_an_embedding_of_many_columns_is_the_same_again():
+    """PCA starts at random there; the global generator would give another picture."""
+    texts = [" ".join(RNG.choice(list("abcdef"), 20)) for _ in range(40)]
+    wide = CountVectorizer(analyzer=lambda text: [text[i:] for i in range(15)])
+    wide = make_pipeline(wide, FunctionTransformer(lambda Z: Z.toarray())).fit(texts)
+    one, other = (EmbeddingDisplay.from_estimator(wide, texts) for _ in range(2))
+    np.testing.assert_array_equal(one.points, other.points)

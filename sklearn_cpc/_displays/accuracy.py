@@ -14,7 +14,7 @@ MAX_TICKS = 12
 
 
 class StepAccuracyDisplay:
-    """Contrastive accuracy by how far ahead is predicted.
+    """Contrastive accuracy by distance ahead.
 
     It is recommended to use `from_estimator` to create one. All parameters are stored
     as attributes.

@@ -113,7 +113,9 @@ class EmbeddingDisplay:
         features = np.asarray(estimator.transform(X))
         check_consistent_length(features, y)
         reducer = (
-            make_pipeline(StandardScaler(), PCA(2)) if reducer is None else reducer
+            make_pipeline(StandardScaler(), PCA(2, random_state=0))
+            if reducer is None
+            else reducer
         )
         reducer = clone(reducer)
         points = np.asarray(reducer.fit_transform(features))
