@@ -186,6 +186,7 @@ class CPCTransformer(BaseCPC):
         precision="float32",
         n_jobs=None,
         warm_start=False,
+        start=None,
         random_state=None,
         verbose=0,
     ):
@@ -214,6 +215,7 @@ class CPCTransformer(BaseCPC):
             precision=precision,
             n_jobs=n_jobs,
             warm_start=warm_start,
+            start=start,
             random_state=random_state,
             verbose=verbose,
         )

@@ -1,0 +1,249 @@
+"""Few labels on speakers and languages never heard, without training.
+
+    python benchmarks/bench_pretrained.py [task ...] [--methods pretrained ...]
+    python benchmarks/bench_pretrained.py phones
+
+Needs the extra `benchmark`, Debian's ``apt-get install flite``, and what
+`real_recordings.py` downloads. Nobody whom the shipped model was trained on is heard
+here, and nobody here was used to choose how it is trained:
+
+- voices: which of eight voices speaks a telephone prompt that no labelled prompt is;
+  English, Spanish, French, Italian, Russian. The model knows these languages, not the
+  voices.
+- initials, finals: of Mandarin syllables without a label, by two speakers. The model
+  has not heard Chinese.
+- words: which of 30 English words two voices of Flite say, with labels of two other
+  voices. The model has heard English, not these voices.
+
+Labels are drawn from the training part, so many of each class, five times for each of
+three seeds. Columns: means and deviations of log-mel spectra; MiniRocket of aeon on
+log-mel spectra, with the classifier that its authors use; and three features with the
+classifier for few labels that the documentation recommends: the untrained model;
+"pretrained", the shipped one as it is; "adapted", the shipped one after a `fit` to the
+training part without labels, with groups where its speakers are known; "CPC", a model
+trained on that part alone. All these have the same classifier. One thread.
+
+``phones`` is the task of `bench_speech.py`: phones of single frames of Flite's speech,
+with the shipped model, which was not trained on any of its voices. Results are merged
+into benchmarks/results/pretrained.json, from which the table is written.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+import warnings
+
+import bench_recordings
+import numpy as np
+import torch
+from bench_recordings import cell, draw, few_label_head, fitted_on_labels, ridge
+from measuring import RESULTS, machine, table
+from real_recordings import FOLDER
+
+from sklearn_cpc import CPCTransformer
+
+N_LABELS = (1, 5, 10)
+N_DRAWS = 5
+VOICES = {"awb": False, "kal16": False, "rms": True, "slt": True}  # for testing
+WORDS = """
+water river morning window table yellow purple orange people doctor sister never
+quickly under between follow measure question music village forest winter thunder
+kitchen chicken tiger danger voyage seven twenty
+""".split()  # noqa: SIM905
+N_EACH = 8  # times that each voice says each word
+
+
+def words():
+    """Words of two voices of Flite, and of two others to test on."""
+    from flite_speech import say
+
+    path = FOLDER / "flite-words.npz"
+    if not path.exists():
+        rng = np.random.default_rng(0)
+        said, voices, labels = [], [], []
+        with tempfile.TemporaryDirectory() as folder:
+            for voice in VOICES:
+                for label, word in enumerate(WORDS):
+                    for _ in range(N_EACH):
+                        pitch, duration = rng.uniform(0.85, 1.2, 2).round(2)
+                        said.append(say(word, voice, pitch, duration, folder)[0])
+                        voices.append(voice)
+                        labels.append(label)
+        np.savez(
+            path,
+            waveform=np.concatenate(said),
+            lengths=[len(w) for w in said],
+            voices=voices,
+            labels=labels,
+        )
+    with np.load(path) as file:
+        pieces = np.split(file["waveform"], np.cumsum(file["lengths"])[:-1])
+        voices, labels = file["voices"], file["labels"]
+    X = np.empty(len(pieces), dtype=object)
+    X[:] = [np.float32(piece) / 2**15 for piece in pieces]
+    test = np.array([VOICES[voice] for voice in voices])
+    return list(X[~test]), labels[~test], voices[~test], list(X[test]), labels[test]
+
+
+TASKS = {
+    **{name: bench_recordings.TASKS[name] for name in bench_recordings.SPEECH},
+    "words": words,
+}
+
+
+# ---- representations: (training recordings, groups, seed) -> transform
+
+
+def log_mel(X, groups, seed):
+    """Means and deviations of log-mel spectra."""
+    return bench_recordings.raw("voices", X, groups, seed)
+
+
+def mini_rocket(X, groups, seed):
+    """MiniRocket on log-mel spectra."""
+    return bench_recordings.of_aeon("MiniRocket")("voices", X, groups, seed)
+
+
+def pretrained(X, groups, seed):
+    """Take the shipped model as it is."""
+    return CPCTransformer.from_pretrained("speech").transform
+
+
+def trained(**options):
+    """Return the representation of a model that a fit has made."""
+
+    def make(X, groups, seed):
+        return (
+            CPCTransformer(random_state=seed, **options).fit(X, groups=groups).transform
+        )
+
+    return make
+
+
+METHODS = {
+    "log-mel": (log_mel, few_label_head),
+    "MiniRocket": (mini_rocket, ridge),
+    "untrained": (trained(encoder="log_mel", max_epochs=0), few_label_head),
+    "CPC": (trained(encoder="log_mel"), few_label_head),
+    "pretrained": (pretrained, few_label_head),
+    "adapted": (trained(start="speech"), few_label_head),
+}
+
+
+# ---- running
+
+
+def accuracies(head, seed, train, test):
+    """Return the mean accuracy over draws, by number of labels."""
+    (Z, y), (Z_test, y_test) = train, test
+    labelled, means = np.flatnonzero(y >= 0), []
+    for n_labels in N_LABELS:
+        scores = []
+        for number in range(N_DRAWS):
+            rows = labelled[draw(y[labelled], n_labels, seed * N_DRAWS + number)]
+            classifier = fitted_on_labels(head(Z, seed), Z[rows], y[rows])
+            scores.append(classifier.score(Z_test, y_test))
+        means.append(round(float(np.mean(scores)), 4))
+    return means
+
+
+def run(task, methods, seeds):
+    """Yield accuracies and seconds of some methods, with more each time."""
+    X, y, groups, X_test, y_test = TASKS[task]()
+    results = {}
+    for name in methods:
+        make, head = METHODS[name]
+        for seed in range(seeds):
+            if seed == 0 or name not in ("log-mel", "pretrained"):  # nothing is random
+                begin = time.perf_counter()
+                transform = make(X, groups, seed)
+                Z, Z_test = transform(X), transform(X_test)
+                seconds = round(time.perf_counter() - begin, 1)
+            row = accuracies(head, seed, (Z, y), (Z_test, y_test))
+            found = results.setdefault(name, {"accuracy": [], "seconds": []})
+            found["accuracy"].append(row)
+            found["seconds"].append(seconds)
+            print(f"{task:9s} {seed} {name:10s} {seconds:6.0f} s {row}", flush=True)
+            yield results
+
+
+def phones():
+    """Return the accuracies of `bench_speech` with the shipped model."""
+    from bench_speech import evaluate
+    from labelled_speech import synthetic
+
+    speech = synthetic(200, 40)
+    found = {}
+    for name, model in {
+        "untrained": CPCTransformer(encoder="log_mel", max_epochs=0, random_state=0),
+        "pretrained": CPCTransformer.from_pretrained("speech", features="both"),
+    }.items():
+        model.set_params(features="both")
+        if name == "untrained":
+            model.fit(speech.of(speech.train))
+
+        def extract(waveforms, model=model):
+            return model.transform_steps([np.float32(w) / 2**15 for w in waveforms])
+
+        scores = evaluate(
+            extract if name == "pretrained" else model.transform_steps, speech
+        )
+        found[name] = {task: round(float(score), 4) for task, score in scores.items()}
+        print("phones", name, found[name], flush=True)
+    return found
+
+
+def tables(results):
+    """Return the tables as Markdown."""
+    done = [task for task in TASKS if task in results]
+    names = [n for n in METHODS if all(n in results[task] for task in done)]
+    accuracy = np.array(  # (tasks, names, numbers of labels)
+        [[np.mean(results[task][n]["accuracy"], 0) for n in names] for task in done]
+    )
+    rows = [
+        [task, n_labels, *map(cell, of_task[:, i])]
+        for task, of_task in [
+            *zip(done, accuracy, strict=True),
+            ("**mean**", accuracy.mean(0)),
+        ]
+        for i, n_labels in enumerate(N_LABELS)
+    ]
+    text = table(["task", "labels a class", *names], rows)
+    if "phones" in results:
+        found = results["phones"]
+        columns = list(next(iter(found.values())))
+        rows = [[n, *(cell(scores[c]) for c in columns)] for n, scores in found.items()]
+        text += "\n\n" + table(["single frames and utterances, Flite", *columns], rows)
+    return text
+
+
+def main():
+    """Run the tasks named, all by default, and write the results."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("tasks", nargs="*", choices=[*TASKS, "phones", []])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    path = RESULTS / "pretrained.json"
+    saved = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    results = saved.get("results", {})
+    for task in options.tasks or [*TASKS, "phones"]:
+        if task == "phones":
+            found = iter([phones()])
+        else:
+            found = run(task, options.methods, options.seeds)
+        for rows in found:
+            results.setdefault(task, {}).update(rows)
+            record = {**machine("aeon"), "results": results}
+            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            path.with_suffix(".md").write_text(tables(results) + "\n", "utf-8")
+    print(tables(results))
+
+
+if __name__ == "__main__":
+    main()
