@@ -1,6 +1,6 @@
 """Few labels on speakers and languages never heard, without training.
 
-    python benchmarks/bench_pretrained.py [task ...] [--methods pretrained ...]
+    python benchmarks/bench_pretrained.py [data ...] [--methods pretrained ...]
     python benchmarks/bench_pretrained.py phones
 
 Needs the extra `benchmark`, Debian's ``apt-get install flite``, and what
@@ -36,10 +36,12 @@ import warnings
 
 import bench_recordings
 import numpy as np
+import real_recordings
 import torch
 from bench_recordings import cell, draw, few_label_head, fitted_on_labels, ridge
+from bench_speech import evaluate
+from labelled_speech import synthetic
 from measuring import RESULTS, machine, table
-from real_recordings import FOLDER
 
 from sklearn_cpc import CPCTransformer
 
@@ -54,11 +56,38 @@ kitchen chicken tiger danger voyage seven twenty
 N_EACH = 8  # times that each voice says each word
 
 
+# ---- recordings: for training, with labels of each task (-1 for none) and groups, and
+# for testing, with labels of each task
+
+
+def voices():
+    """Return telephone prompts of eight voices."""
+    X, y, groups, X_test, y_test = bench_recordings.voices()
+    return X, {"voices": y}, groups, X_test, {"voices": y_test}
+
+
+def syllables():
+    """Return Mandarin syllables of two speakers."""
+    X, speaker, names, *parts = real_recordings.syllables()
+    X, test = np.array(X, dtype=object), bench_recordings.third(names)
+    labels = {}
+    for task, part in zip(("initials", "finals"), parts, strict=True):
+        _, number, count = np.unique(part, return_inverse=True, return_counts=True)
+        labels[task] = np.where((count[number] >= 40) & (part != ""), number, -1)
+    return (
+        list(X[~test]),
+        {task: y[~test] for task, y in labels.items()},
+        speaker[~test],
+        list(X[test]),
+        {task: y[test] for task, y in labels.items()},
+    )
+
+
 def words():
-    """Words of two voices of Flite, and of two others to test on."""
+    """Return words of two voices of Flite, and of two others to test on."""
     from flite_speech import say
 
-    path = FOLDER / "flite-words.npz"
+    path = real_recordings.FOLDER / "flite-words.npz"
     if not path.exists():
         rng = np.random.default_rng(0)
         said, voices, labels = [], [], []
@@ -83,13 +112,12 @@ def words():
     X = np.empty(len(pieces), dtype=object)
     X[:] = [np.float32(piece) / 2**15 for piece in pieces]
     test = np.array([VOICES[voice] for voice in voices])
-    return list(X[~test]), labels[~test], voices[~test], list(X[test]), labels[test]
+    y, y_test = {"words": labels[~test]}, {"words": labels[test]}
+    return list(X[~test]), y, voices[~test], list(X[test]), y_test
 
 
-TASKS = {
-    **{name: bench_recordings.TASKS[name] for name in bench_recordings.SPEECH},
-    "words": words,
-}
+DATA = {"voices": voices, "syllables": syllables, "words": words}
+TASKS = ("voices", "initials", "finals", "words")
 
 
 # ---- representations: (training recordings, groups, seed) -> transform
@@ -148,9 +176,9 @@ def accuracies(head, seed, train, test):
     return means
 
 
-def run(task, methods, seeds):
-    """Yield accuracies and seconds of some methods, with more each time."""
-    X, y, groups, X_test, y_test = TASKS[task]()
+def run(data, methods, seeds):
+    """Yield accuracies and seconds of methods on each task, with more each time."""
+    X, y, groups, X_test, y_test = DATA[data]()
     results = {}
     for name in methods:
         make, head = METHODS[name]
@@ -160,38 +188,28 @@ def run(task, methods, seeds):
                 transform = make(X, groups, seed)
                 Z, Z_test = transform(X), transform(X_test)
                 seconds = round(time.perf_counter() - begin, 1)
-            row = accuracies(head, seed, (Z, y), (Z_test, y_test))
-            found = results.setdefault(name, {"accuracy": [], "seconds": []})
-            found["accuracy"].append(row)
-            found["seconds"].append(seconds)
-            print(f"{task:9s} {seed} {name:10s} {seconds:6.0f} s {row}", flush=True)
+            for task in y:
+                known = y_test[task] >= 0
+                test = Z_test[known], y_test[task][known]
+                row = accuracies(head, seed, (Z, y[task]), test)
+                of_task = results.setdefault(task, {})
+                found = of_task.setdefault(name, {"accuracy": [], "seconds": []})
+                found["accuracy"].append(row)
+                found["seconds"].append(seconds)
+                print(f"{task:9s} {seed} {name:10s} {seconds:6.0f} s {row}", flush=True)
             yield results
 
 
 def phones():
     """Return the accuracies of `bench_speech` with the shipped model."""
-    from bench_speech import evaluate
-    from labelled_speech import synthetic
-
     speech = synthetic(200, 40)
-    found = {}
-    for name, model in {
-        "untrained": CPCTransformer(encoder="log_mel", max_epochs=0, random_state=0),
-        "pretrained": CPCTransformer.from_pretrained("speech", features="both"),
-    }.items():
-        model.set_params(features="both")
-        if name == "untrained":
-            model.fit(speech.of(speech.train))
+    model = CPCTransformer.from_pretrained("speech", features="both")
 
-        def extract(waveforms, model=model):
-            return model.transform_steps([np.float32(w) / 2**15 for w in waveforms])
+    def extract(waveforms):
+        return model.transform_steps([np.float32(w) / 2**15 for w in waveforms])
 
-        scores = evaluate(
-            extract if name == "pretrained" else model.transform_steps, speech
-        )
-        found[name] = {task: round(float(score), 4) for task, score in scores.items()}
-        print("phones", name, found[name], flush=True)
-    return found
+    scores = evaluate(extract, speech).items()
+    return {"pretrained": {name: round(float(score), 4) for name, score in scores}}
 
 
 def tables(results):
@@ -223,7 +241,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("tasks", nargs="*", choices=[*TASKS, "phones", []])
+    parser.add_argument("data", nargs="*", choices=[*DATA, "phones", []])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
@@ -232,13 +250,14 @@ def main():
     path = RESULTS / "pretrained.json"
     saved = json.loads(path.read_text("utf-8")) if path.exists() else {}
     results = saved.get("results", {})
-    for task in options.tasks or [*TASKS, "phones"]:
-        if task == "phones":
-            found = iter([phones()])
+    for data in options.data or [*DATA, "phones"]:
+        if data == "phones":
+            found = iter([{"phones": phones()}])
         else:
-            found = run(task, options.methods, options.seeds)
-        for rows in found:
-            results.setdefault(task, {}).update(rows)
+            found = run(data, options.methods, options.seeds)
+        for more in found:
+            for task, rows in more.items():
+                results.setdefault(task, {}).update(rows)
             record = {**machine("aeon"), "results": results}
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
             path.with_suffix(".md").write_text(tables(results) + "\n", "utf-8")

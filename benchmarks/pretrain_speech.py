@@ -47,7 +47,7 @@ from sklearn_cpc.training.state import n_updates
 
 RATE = many_voices.RATE
 OUT = Path(__file__).parent.parent / "sklearn_cpc" / "pretrained" / "speech.safetensors"
-EPOCHS = 10
+EPOCHS = 16
 PARAMETERS = {"encoder": "log_mel", "random_state": 0}
 QUICK = {"espeak": (4, 3)}
 VIEWS = 2  # noisy ones of each recording
@@ -257,6 +257,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a few words, to try it")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    begun = commit()
     amounts = QUICK if options.quick else many_voices.AMOUNTS
     waveforms, voices, names = many_voices.recordings(amounts)
     waveforms = [np.float32(waveform) / 2**15 for waveform in waveforms]
@@ -280,7 +281,7 @@ def main():
         },
         "not heard": "Chinese; voices of flite, Asterisk, gcin-voice, Hedgewars",
         "script": "benchmarks/pretrain_speech.py",
-        "commit": commit(),
+        "commit": begun,
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"

@@ -1,5 +1,6 @@
 """Models that need no training: shipped, from files, from a hub that is not there."""
 
+import inspect
 import io
 import os
 import pickle
@@ -204,7 +205,7 @@ def test_parameters_at_their_defaults_are_those_of_the_file(saved, tmp_path):
     loaded = CPCTransformer.load(tmp_path / "again")
     assert (loaded.latent_size, loaded.scaling, loaded.start) == (8, "sample", None)
     np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
-    reread = pickle.loads(pickle.dumps(started))
+    reread = pickle.loads(pickle.dumps(started))  # which has the start
     np.testing.assert_array_equal(reread.transform(X), fitted.transform(X))
     reread.set_params(warm_start=True, max_epochs=1).fit(X)
     assert reread.n_epochs_ == 2
@@ -321,6 +322,13 @@ def test_the_device_is_that_of_the_user(saved):
     _, path = saved
     started = CPCTransformer(start=path, device=torch.device("cpu"), max_epochs=0)
     assert started.fit(X).device_ == "cpu"
+
+
+def test_a_start_is_not_in_a_file(saved, tmp_path):
+    _, path = saved
+    CPCTransformer(start=path, max_epochs=0).fit(X).save(tmp_path / "file")
+    assert CPCTransformer.load(tmp_path / "file").start is None
+    assert str(path).encode() not in (tmp_path / "file").read_bytes()
 
 
 # ---- cards
@@ -449,6 +457,22 @@ def test_a_model_goes_to_a_hub_and_comes_back(saved, hub):
         ("me/noise", "model.safetensors", None),
         ("me/noise", "model.safetensors", "v1.0"),
     ]
+
+
+def test_the_hub_of_the_tests_takes_what_the_real_one_takes():
+    real = pytest.importorskip("huggingface_hub")
+    api, fake = real.HfApi, Hub(Path())
+    pairs = {
+        (real.hf_hub_download, 0): (("a/b", "file"), {"revision": None}),
+        (api, 0): ((), {"token": None}),
+        (api.create_repo, 1): (("a/b",), {"private": True, "exist_ok": True}),
+        (api.file_exists, 1): (("a/b", "file"), {}),
+        (api.upload_folder, 1): ((), {"repo_id": "a/b", "folder_path": "folder"}),
+    }
+    for (function, n_own), (args, kwargs) in pairs.items():
+        inspect.signature(function).bind(*(None,) * n_own, *args, **kwargs)
+        own = getattr(fake, function.__name__)
+        inspect.signature(own).bind(*args, **kwargs)
 
 
 def test_a_page_of_a_repository_stays(saved, hub):

@@ -1,0 +1,117 @@
+"""
+==================================
+Words from five examples: no fit
+==================================
+
+Weights that come with the package turn recordings into features at once. Here a
+synthesizer says the names of planets in twelve voices; a classifier gets a few
+recordings of six of them and tells the words of the other six. Needs
+``pip install "sklearn-cpc[plot]" espeakng-loader``.
+
+The synthesizer is eSpeak NG, which also taught the weights: other words, in other
+settings. The :ref:`benchmark <pretrained speech>` has people and languages that they
+have never heard.
+"""
+
+import sys
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer, StandardScaler
+
+from sklearn_cpc import CPCTransformer
+
+sys.path += ["benchmarks", "../benchmarks"]  # from the root, and in the gallery
+from synthetic_speech import Synthesizer
+
+PLANETS = (
+    "Mercury",
+    "Venus",
+    "Earth",
+    "Mars",
+    "Jupiter",
+    "Saturn",
+    "Uranus",
+    "Neptune",
+)
+LABELLED = ("m1", "m3", "m5", "f1", "f4", "Andrea")
+NEW = ("m2", "m4", "m7", "Annie", "max", "ed")
+rng, synthesizer = np.random.default_rng(0), Synthesizer()
+X, y, voices = [], [], []
+for voice in LABELLED + NEW:
+    for planet in PLANETS:
+        for _ in range(2):
+            settings = {"rate": rng.integers(130, 210), "pitch": rng.integers(30, 70)}
+            X.append(0.3 * synthesizer.say(planet, voice, **settings)[0])
+            y.append(planet)
+            voices.append(voice)
+y = np.array(y)
+test = np.isin(voices, NEW)
+print(f"{len(X)} recordings of {np.mean([len(x) for x in X]) / 16_000:.2f} s")
+
+# %%
+# Features without training
+# -------------------------
+# ``from_pretrained`` reads the weights from the package. The untrained network is the
+# control.
+
+begin = time.perf_counter()
+cpc = CPCTransformer.from_pretrained("speech", n_jobs=1)
+Z = cpc.transform(X)
+print(f"{Z.shape[1]} features in {time.perf_counter() - begin:.1f} s")
+print("Trained on:", *cpc.card_["data"], sep="\n- ")
+control = CPCTransformer(encoder="log_mel", max_epochs=0, n_jobs=1, random_state=0)
+features = {"pretrained": Z, "untrained": control.fit_transform(X)}
+
+# %%
+# A classifier from one, two, five labels of each word
+# ----------------------------------------------------
+# Everything but the classifier may see all recordings, because it needs no labels.
+
+N_LABELS = (1, 2, 5)
+
+
+def accuracy(Z, n_labels, seed):
+    """Return the accuracy on new voices with so many labels a word."""
+    rng = np.random.default_rng(seed)
+    train = [
+        rng.permutation(np.flatnonzero(~test & (y == p)))[:n_labels] for p in PLANETS
+    ]
+    rows = np.concatenate(train)
+    prepare = make_pipeline(StandardScaler(), PCA(0.95, random_state=0), Normalizer())
+    Z = prepare.fit_transform(Z)
+    classifier = LogisticRegression(C=100, max_iter=1000).fit(Z[rows], y[rows])
+    return classifier.score(Z[test], y[test])
+
+
+fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+for name, values in features.items():
+    scores = [np.mean([accuracy(values, n, s) for s in range(5)]) for n in N_LABELS]
+    print(name, *(f"{score:.3f}" for score in scores))
+    axes[0].plot([str(n) for n in N_LABELS], scores, marker="o", label=name)
+axes[0].axhline(1 / len(PLANETS), color="0.6", linestyle=":", label="guessing")
+axes[0].set(
+    xlabel="labelled recordings of each word",
+    ylabel="accuracy on six new voices",
+    ylim=(0, 1),
+)
+axes[0].legend(loc="lower right")
+
+# %%
+# The words, of all voices
+# ------------------------
+
+places = PCA(2, random_state=0).fit_transform(StandardScaler().fit_transform(Z))
+for number, planet in enumerate(PLANETS):
+    points = places[y == planet]
+    color = plt.cm.tab10(number)
+    axes[1].scatter(*points.T, s=14, color=color)
+    axes[1].text(*np.median(points, 0), planet, color=color, weight="bold", ha="center")
+axes[1].set(
+    title="two components of the features", xticks=[], yticks=[], xlabel="", ylabel=""
+)
+plt.show()
