@@ -56,6 +56,7 @@ ROOMS = {
         "_compat.py",
         "_data/source.py",
         "_persistence.py",
+        "huggingface_hub",
         "nn/",
         "sklearn",
         "torch",

@@ -30,7 +30,7 @@ class PretrainedMixin(SavingMixin):
     """`from_pretrained`, `push_to_hub`, and fits that start from a file."""
 
     @classmethod
-    def from_pretrained(cls, name: Any, **parameters: Any) -> Self:
+    def from_pretrained(cls, name: str | os.PathLike[str], **parameters: Any) -> Self:
         """Return a fitted estimator with weights that somebody has trained before.
 
         It needs no `fit`. Where one is called nevertheless, as pipelines and searches
@@ -71,7 +71,7 @@ class PretrainedMixin(SavingMixin):
         >>> import numpy as np
         >>> from sklearn_cpc import CPCTransformer
         >>> recordings = np.random.default_rng(0).normal(size=(3, 16_000))
-        >>> cpc = CPCTransformer.from_pretrained("speech", scaling="channel")
+        >>> cpc = CPCTransformer.from_pretrained("speech")
         >>> len(cpc.transform(recordings / 10))
         3
         """
@@ -173,7 +173,7 @@ class PretrainedMixin(SavingMixin):
         self.net_.criterion_.generator = generator
 
 
-def path_of(name: Any) -> Path:
+def path_of(name: str | os.PathLike[str]) -> Path:
     """Return the path of a model: shipped, a file, or a repository's, downloaded.
 
     Parameters
@@ -190,13 +190,13 @@ def path_of(name: Any) -> Path:
     FileNotFoundError
         If there is nothing of this name.
     """
-    if name in SHIPPED:
-        folder = resources.files(__package__.partition(".")[0])
+    if isinstance(name, str) and name in SHIPPED:
+        folder = resources.files(__name__.partition(".")[0])
         return Path(str(folder / "pretrained" / SHIPPED[name]))
     if os.path.exists(name):
         return Path(name)
     repository = REPOSITORY.fullmatch(name) if isinstance(name, str) else None
-    if repository is None or name.endswith(".safetensors"):
+    if repository is None or repository[1].endswith(".safetensors"):
         shipped = ", ".join(map(repr, SHIPPED))
         raise FileNotFoundError(
             2,
