@@ -231,7 +231,6 @@ def pretrained(waveforms, voices, checkpoint, n_epochs):
     learned = {n: w for n, w in weights.items() if ".readout." not in n}
     model.net_.module_.load_state_dict(learned, strict=False)
     model.net_.history_ = learner.net_.history_
-    model.net_.criterion_.negatives = learner.negatives_
     return model, n_updates(learner.net_.optimizer_)
 
 
@@ -287,7 +286,8 @@ def main():
         path = Path(folder) / "weights.safetensors"
         model.save(path)
         # A start finds new references for scores.
-        model = CPCTransformer(**PARAMETERS, start=path, max_epochs=0).fit(waveforms)
+        model = CPCTransformer(**PARAMETERS, start=path, max_epochs=0)
+        model.fit(waveforms, groups=voices)
     model.set_params(random_state=None, start=None)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(options.out, card=card)
