@@ -28,9 +28,11 @@ near clear poor tour thing young strong feather weather zero lazy busy visit
 WORDS = TEXT.split()
 SILENCE = "_"
 
-# From speak_lib.h: retrieve the audio; with phoneme events; UTF-8; types of events.
+# From speak_lib.h: retrieve the audio; with phoneme events; UTF-8; types of events;
+# parameters, and their values by default.
 _RETRIEVAL, _PHONEME_EVENTS, _UTF8 = 1, 1, 1
 _END, _PHONEME = 0, 7
+_PARAMETERS = {"rate": (1, 175), "pitch": (3, 50), "range": (4, 50)}
 
 
 class _Id(ctypes.Union):
@@ -81,13 +83,24 @@ class Synthesizer:
                 self.phones.append((event.sample / self.rate, name or SILENCE))
         return 0  # go on
 
-    def say(self, text, voice):
-        """Return a waveform, 16 kHz, and the (second, name) of its phones."""
+    def say(self, text, voice, language="en-us", **settings):
+        """Return a waveform, 16 kHz, and the (second, name) of its phones.
+
+        Settings are ``rate``, in words a minute, and ``pitch`` and its ``range``, from
+        0 to 99.
+        """
         self.parts, self.phones = [], []
-        self.library.espeak_SetVoiceByName(f"en-us+{voice}".encode())
+        name = f"{language}+{voice}".encode()
+        if self.library.espeak_SetVoiceByName(name):
+            raise ValueError(f"eSpeak NG has no voice {name.decode()!r}.")
+        for parameter, (number, default) in _PARAMETERS.items():
+            value = int(settings.get(parameter, default))
+            self.library.espeak_SetParameter(number, value, 0)
         data = text.encode()
         self.library.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8, None, None)
         self.library.espeak_Synchronize()
+        if not self.parts:  # a text without a sound
+            return np.zeros(0, np.float32), []
         waveform = resample_poly(np.concatenate(self.parts), 320, 441)
         return waveform / np.abs(waveform).max(), self.phones
 

@@ -221,6 +221,7 @@ class CPCImageTransformer(BaseCPC):
         precision="float32",
         n_jobs=None,
         warm_start=False,
+        start=None,
         random_state=None,
         verbose=0,
     ):
@@ -249,6 +250,7 @@ class CPCImageTransformer(BaseCPC):
             precision=precision,
             n_jobs=n_jobs,
             warm_start=warm_start,
+            start=start,
             random_state=random_state,
             verbose=verbose,
         )

@@ -196,6 +196,7 @@ class CPCTransformer(BaseCPC):
         precision="float32",
         n_jobs=None,
         warm_start=False,
+        start=None,
         random_state=None,
         verbose=0,
     ):
@@ -224,6 +225,7 @@ class CPCTransformer(BaseCPC):
             precision=precision,
             n_jobs=n_jobs,
             warm_start=warm_start,
+            start=start,
             random_state=random_state,
             verbose=verbose,
         )

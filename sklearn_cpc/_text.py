@@ -165,6 +165,7 @@ class CPCTextTransformer(BaseCPC):
         precision="float32",
         n_jobs=None,
         warm_start=False,
+        start=None,
         random_state=None,
         verbose=0,
     ):
@@ -193,6 +194,7 @@ class CPCTextTransformer(BaseCPC):
             precision=precision,
             n_jobs=n_jobs,
             warm_start=warm_start,
+            start=start,
             random_state=random_state,
             verbose=verbose,
         )

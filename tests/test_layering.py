@@ -57,6 +57,7 @@ ROOMS = {
         "_compat.py",
         "_data/source.py",
         "_persistence.py",
+        "huggingface_hub",
         "nn/",
         "sklearn",
         "torch",

@@ -35,6 +35,7 @@ EXAMPLES = (
     "anomaly",
     "attribution",
     "speech",
+    "pretrained_speech",
     "images",
     "text",
     "search",

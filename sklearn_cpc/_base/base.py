@@ -35,10 +35,10 @@ from ..training.scores import contrastive_accuracy, score_samples
 from .building import apply_objective, kind_of, new_start, resumed_start
 from .docstrings import complete
 from .hooks import Hooks
-from .saving import SavingMixin
+from .pretrained import PretrainedMixin
 
 
-class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
+class BaseCPC(PretrainedMixin, CallbackSupportMixin, TransformerMixin, Hooks):
     """Base of the CPC estimators; see `CPCTransformer` for the parameters."""
 
     _references: torch.Tensor
@@ -75,7 +75,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
             The fitted estimator. If `fit` raises, it stays as it was.
         """
         with self._unchanged_on_failure():
-            resume = self.warm_start and hasattr(self, "net_")
+            resume = self._begin()
             source = self._read(X, reset=not resume)
             attributes_of = partial(self._attributes_of, partially=False)
             check_accelerator(self.accelerator)
@@ -112,7 +112,7 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         """
         with self._unchanged_on_failure():
             self._validate_params()  # scikit-learn does it in the first call only
-            resume = hasattr(self, "net_")
+            resume = hasattr(self, "net_") or self._begin()
             source = self._read(X, reset=not resume, update=True)
             options = replace(TrainingOptions.of(self), max_epochs=1)
             fitted = self._fit(source, groups, resume, options)
@@ -130,6 +130,8 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         """Train a new model, or a copy of the fitted one."""
         self._statistics()
         objective = Objective.of(self)
+        if options.max_epochs != 0:
+            self.__dict__.pop("card_", None)  # it would describe other weights
         data = TrainingData.of(source, groups, objective, options.batch_size)
         check_processes(options.accelerator, data)
         with own_settings(self.n_jobs):
@@ -141,9 +143,8 @@ class BaseCPC(SavingMixin, CallbackSupportMixin, TransformerMixin, Hooks):
 
     def _attributes_of(self, fitted: Fitted, *, partially: bool) -> dict[str, Any]:
         """Return the fitted attributes, except what `_read` has set."""
-        parameters = {n: getattr(self, n) for n in self._architecture_parameters}
         return {
-            "_fitted_parameters": parameters,
+            "_fitted_parameters": self._fitted_parameters,
             "_partially_fitted": partially,
             "_rng": fitted.rng,
             "_references": fitted.references,

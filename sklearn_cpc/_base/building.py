@@ -64,8 +64,8 @@ def new_start(estimator: Hooks, source: Source) -> Start:
 def resumed_start(estimator: Hooks, source: Source) -> Start:
     """Copy the fitted model; refuse parameters that it cannot change."""
     for name, fitted in estimator._fitted_parameters.items():
-        value = getattr(estimator, name)
-        if value != fitted:
+        if estimator._contradicts(name, fitted):
+            value = getattr(estimator, name)
             raise ValueError(
                 f"{name} was changed from {fitted!r} to {value!r}, but the fitted "
                 "model cannot change its shape. Fit with warm_start=False, or set it "

@@ -4,6 +4,7 @@ A new kind of data is a subclass of `BaseCPC` that writes the first two methods.
 else has a default.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -32,6 +33,8 @@ class Hooks(DocumentationLink, SharedParameters, ABC):
     _rng: np.random.Generator
     _architecture: Architecture
     _fitted_parameters: dict[str, Any]
+    # Parameters that the model of `start` is made of; no attribute without a start.
+    _start_parameters: dict[str, Any]
 
     # Parameters that a fitted model cannot change.
     _architecture_parameters: ClassVar[tuple[str, ...]] = (
@@ -152,6 +155,16 @@ class Hooks(DocumentationLink, SharedParameters, ABC):
         ValueError
             With the reason.
         """
+
+    def _contradicts(self, name: str, known: Any) -> bool:
+        """Whether a parameter asks for another model than the one with `known`.
+
+        Its default does not, in a model that came from `start`.
+        """
+        value, allowed = getattr(self, name), [known]
+        if hasattr(self, "_start_parameters"):
+            allowed.append(inspect.signature(type(self)).parameters[name].default)
+        return not any(value is v or value == v for v in allowed)
 
     def _step_words(self) -> StepWords:
         """Return words for messages about steps."""

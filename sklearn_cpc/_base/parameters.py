@@ -7,6 +7,7 @@ estimators. Their docstrings and constraints follow by themselves.
 
 from collections.abc import Collection, Iterable
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar, NamedTuple
 
 from sklearn.base import BaseEstimator
@@ -211,6 +212,16 @@ SHARED: dict[str, Parameter] = {
         that of a longer fit. Pickles and files then also contain the state of the
         optimizer.""",
     ),
+    "start": Parameter(
+        "str, path-like or None",
+        [str, PathLike, None],
+        """The model from which `fit` starts, instead of random weights: "speech", which
+        comes with the package, for `CPCTransformer`; the path of a file that `save` has
+        written; or "user/name", a repository of the Hugging Face Hub. The {kept} and
+        what the model is made of are those of the file: leave such parameters at their
+        defaults, or set them as in the file. With ``max_epochs=0``, `fit` takes the
+        model as it is. See `from_pretrained`.""",
+    ),
     "random_state": Parameter(
         "int, RandomState instance or None",
         ["random_state"],
@@ -294,6 +305,7 @@ class SharedParameters(BaseEstimator):
         precision="float32",
         n_jobs=None,
         warm_start=False,
+        start=None,
         random_state=None,
         verbose=0,
     ):
@@ -321,6 +333,7 @@ class SharedParameters(BaseEstimator):
         self.precision = precision
         self.n_jobs = n_jobs
         self.warm_start = warm_start
+        self.start = start
         self.random_state = random_state
         self.verbose = verbose
 

@@ -8,6 +8,7 @@ remake the model; see `sklearn_cpc.nn.registry`.
 import copy
 import inspect
 import io
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -36,8 +37,9 @@ from ..training.state import check_state, net_state, restore
 from .checking import check_attributes, check_kinds, remade_loss
 from .hooks import Hooks
 
-# Parameters that belong to a process, not to a model.
-NOT_SAVED = {"callbacks", "accelerator"}
+# Parameters that belong to a process, not to a model. A file with a `start` would make
+# a later fit read what the file names.
+NOT_SAVED = {"callbacks", "accelerator", "start"}
 # Values of a sample that a model is tried with.
 LARGEST_TRIAL = 2**20
 # The parts of a model file. "own" names the user's own objects, which no file holds.
@@ -69,8 +71,9 @@ class SavingMixin(Hooks):
     }
     _partially_fitted: bool
     crop_length_: int | None
+    card_: dict[str, Any]
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, *, card: dict[str, Any] | None = None) -> None:
         """Write the fitted estimator to a safetensors file, which holds no code.
 
         The file is written completely or not at all: a full disk or a kill leaves the
@@ -83,28 +86,42 @@ class SavingMixin(Hooks):
         ----------
         path : str or path-like
             The file; its name usually ends with ``.safetensors``.
+        card : dict, default=None
+            What others should know of the model, such as its data and their licences:
+            text, numbers, lists and dictionaries by name. `load` returns it as
+            ``card_``. None keeps the card of a model that was loaded and not trained
+            since.
 
         Raises
         ------
         TypeError
-            If the model has a part that `load` could not rebuild.
+            If the model has a part that `load` could not rebuild, or the card another
+            kind of value.
         OSError
             If the file cannot be written.
         """
         check_is_fitted(self)
         self._validate_params()
-        parameters, own = _plain(
+        card = getattr(self, "card_", None) if card is None else card
+        if card is not None and not is_card(card):
+            raise TypeError(
+                f"card={card!r:.100} must be a dict of text, numbers, lists and dicts, "
+                "with text as names."
+            )
+        of_start = getattr(self, "_start_parameters", {})
+        parameters, own = plain_values(
             {
                 n: str(value) if isinstance(value, torch.device) else value
-                for n, value in self.get_params(deep=False).items()
+                for n, value in (self.get_params(deep=False) | of_start).items()
                 if n not in NOT_SAVED
             }
         )
-        fitted_parameters, own_parts = _plain(self._fitted_parameters)
+        fitted_parameters, own_parts = plain_values(self._fitted_parameters)
         fitted = self._fitted_content()
         own |= own_parts
         values = (type(self).__name__, parameters, own, fitted_parameters, fitted)
         content = dict(zip(CONTENT, values, strict=True))
+        content |= {} if card is None else {"card": card}
         write_file(path, dump(content, "model", self._classes()))
 
     @classmethod
@@ -128,7 +145,7 @@ class SavingMixin(Hooks):
         object
             The fitted estimator. Its features are equal bit by bit on the same kind
             of device. If the device does not exist, the CPU takes its place, with a
-            warning.
+            warning. It has the attribute ``card_`` if the file has a card.
 
         Raises
         ------
@@ -147,6 +164,8 @@ class SavingMixin(Hooks):
             if not isinstance(content.get(part), kind):
                 raise ModelFileError(f"{name} does not say its {part}.")
         saved_by, saved, own, fitted_parameters, fitted = (content[p] for p in CONTENT)
+        if "card" in content and not is_card(content["card"]):
+            raise ModelFileError(f"{name} has a card with other values than text.")
         if saved_by != cls.__name__:
             other = word(saved_by)
             raise ModelFileError(f"{name} was saved by {other}: use {other}.load.")
@@ -180,6 +199,8 @@ class SavingMixin(Hooks):
                     f"{error}"
                 ) from error
             raise ModelFileError(f"{name} holds no usable model: {error}.") from error
+        if "card" in content:
+            estimator.card_ = content["card"]
         return estimator
 
     @classmethod
@@ -350,7 +371,16 @@ class SavingMixin(Hooks):
             self._pooled_features().named(x, torch.ones(1, device=x.device))
 
 
-def _plain(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def is_card(value: object) -> bool:
+    """Whether a value is a dictionary of nothing but JSON."""
+    try:
+        # Equal after a round trip: tuples, numbers of numpy and other keys are not.
+        return isinstance(value, dict) and json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def plain_values(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values that a file can hold, and the types of the others."""
     plain, other = {}, {}
     for name, value in values.items():
