@@ -160,6 +160,7 @@ BAD_PARAMETERS = {
     "precision": ("float16", "'precision' .* must be .*'bf16'"),
     "n_jobs": (1.5, "'n_jobs'"),
     "warm_start": ("no", "'warm_start'"),
+    "start": (3, "'start'"),
     "random_state": ("seed", "'random_state'"),
     "verbose": (-1, "'verbose'"),
 }
