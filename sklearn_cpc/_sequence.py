@@ -46,11 +46,10 @@ class CPCTransformer(BaseCPC):
         convolutions for at most 32 latents in a training window. "conv": a learned
         first layer, and up to 128 latents. "audio": the paper's encoder for raw
         waveforms at 16 kHz with one channel, one latent for 160 samples. "log_mel":
-        log-mel spectra of such waveforms, fixed kernels and two convolutions, also one
-        latent for 160 samples; it trains much faster. For other rates see
-        `sampling_rate`. A module must map (B, T, C) to (B, ceil(T / downsampling), D)
-        for some downsampling and depend on the past only; see
-        `sklearn_cpc.nn.Encoder`. `fit` uses a copy of it.
+        log-mel spectra of such waveforms, fixed kernels and two convolutions; it trains
+        much faster. For other rates see `sampling_rate`. A module must map (B, T, C) to
+        (B, ceil(T / downsampling), D) for some downsampling and depend on the past
+        only; see `sklearn_cpc.nn.Encoder`. `fit` uses a copy of it.
     skip_steps : int or "auto", default="auto"
         Number of latents to skip between the context and the first prediction. The
         nearest latents share input with the context, which makes them easy to
@@ -105,15 +104,14 @@ class CPCTransformer(BaseCPC):
     - objective: from `prediction_steps` to `temperature`;
     - features: `features`, `pooling`, `step_window`;
     - input: from `scaling` to `crop_length`;
-    - training: from `max_epochs` to `callbacks`, and `warm_start`;
+    - training: from `max_epochs` to `callbacks`, `warm_start` and `start`;
     - running: `accelerator`, from `device` to `n_jobs`, `random_state`, `verbose`.
 
     `X` is one of
 
     - an array (n_samples, n_timesteps) or (n_samples, n_timesteps, n_channels);
     - a list or object array of arrays (length_i,) or (length_i, n_channels);
-    - a list of frames, one column for each channel: names are learned, and put in the
-      same order later;
+    - a list of frames, one column for each channel: `fit` learns the names;
     - a frame with time steps as columns, or with arrays in its cells, one column for
       each channel;
     - any other sized iterable of array-likes.

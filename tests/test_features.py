@@ -156,7 +156,7 @@ def test_training_changes_the_features():
 
 
 def test_bfloat16_is_close():
-    cpc = fit()
+    cpc = fit(latent_size=32)  # narrow convolutions are float32 on a CPU
     expected = cpc.transform(X)
     low = cpc.set_params(precision="bf16").transform(X)
     assert low.dtype == np.float32

@@ -44,7 +44,7 @@ def test_auto_is_resolved_for_sequences():
     assert resolved(cpc(**AUTO).fit(X)) == (4, 1, 80, 100)
     long = RNG.normal(size=(3, 3000)).cumsum(1)
     assert resolved(cpc(encoder="conv").fit(long)) == (4, 5, 1024, 2)
-    assert resolved(cpc(batch_size=1, **AUTO).fit(X[:3]))[3] == 34
+    assert resolved(cpc(batch_size=1, **AUTO).fit(X[:3]))[3] == 10
     options = {"prediction_steps": 4, "skip_steps": 2, "crop_length": 50}
     assert resolved(cpc(**options).fit(X)) == (4, 2, 50, 2)
 
