@@ -1,8 +1,7 @@
 """Speech of many voices and languages, from which anything may be learned.
 
-Weights of a package under the BSD licence may come from these recordings. None of them
-is used by a benchmark: no voice of flite, Asterisk, gcin or Hedgewars is among them,
-and no Chinese language.
+Weights of a package under the BSD licence may come from these recordings. None of these
+speakers is heard in `bench_pretrained.py`, and no Chinese language is among them.
 
 | function | voices | from |
 |---|---|---|
