@@ -36,6 +36,7 @@ CASES = {
         CPCImageTransformer(
             **SMALL,
             random_state=0,
+            encoder="conv",
             directions=1,
             augmentation=("crop", "flip", "grey"),
             early_stopping=True,
@@ -44,7 +45,7 @@ CASES = {
         RNG.normal(size=(16, 432)),
     ),
     "images, a list": (
-        CPCImageTransformer(**SMALL, random_state=0),
+        CPCImageTransformer(**SMALL, encoder="conv", random_state=0),
         list(RNG.normal(size=(16, 12, 12))),
         [np.zeros((12, 12)), np.zeros((12, 14))],
     ),

@@ -43,7 +43,10 @@ def cpc(**options):
 
 
 # Far ahead it takes more to tell the future.
-SIZES = pytest.mark.parametrize(("encoder", "size"), [("kernels", 32), ("conv", 32)])
+SIZES = pytest.mark.parametrize(
+    ("encoder", "size"),
+    [("kernels", 32), pytest.param("conv", 32, marks=pytest.mark.slow)],
+)
 
 
 @cache
