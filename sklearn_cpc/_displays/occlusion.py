@@ -302,11 +302,12 @@ def _scores(classifier: Any, features: Any, target: Any) -> np.ndarray:
     if classes is None:
         scores = np.asarray(classifier.predict(features), float)
     else:
-        (column,) = np.nonzero(np.asarray(classes) == target)
+        known = np.asarray(classes).tolist()  # numpy compares no text with numbers
+        column = [i for i, label in enumerate(known) if label == target]
         if len(column) != 1:
             raise ValueError(
                 f"target={target!r} must be a class of the classifier: "
-                f"{', '.join(map(repr, np.asarray(classes).tolist()))}."
+                f"{', '.join(map(repr, known))}."
             )
         if hasattr(classifier, "decision_function"):
             scores = np.asarray(classifier.decision_function(features), float)
