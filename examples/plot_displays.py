@@ -41,8 +41,8 @@ print(f"{max(cpc.validation_scores_):.2f} nats")
 #   sequences rises. If it fell again, the model would overfit.
 # - Top right: how often the true latent is recognised among 257, on test sequences.
 #   Near 1 everywhere, the task would be too easy; without training, it is guessing.
-# - Bottom left: an utterance above its features. Each row is a feature: first those of
-#   the fixed kernels, then the contexts.
+# - Bottom left: an utterance above its features. Each row is a feature. The fixed
+#   kernels come first, then the contexts.
 # - Bottom right: each dot is a test utterance, coloured by its speaker. Training has
 #   not used the speakers.
 

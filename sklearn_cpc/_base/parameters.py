@@ -218,8 +218,8 @@ SHARED: dict[str, Parameter] = {
         """The model from which `fit` starts, instead of random weights: "speech", which
         comes with the package, for `CPCTransformer`; the path of a file that `save` has
         written; or "user/name", a repository of the Hugging Face Hub. The {kept} and
-        what the model is made of are those of the file: leave such parameters at their
-        defaults, or set them as in the file. With ``max_epochs=0``, `fit` takes the
+        the architecture come from the file: leave such parameters at their defaults, or
+        set them as in the file. With ``max_epochs=0``, `fit` takes the
         model as it is. See `from_pretrained`.""",
     ),
     "random_state": Parameter(
