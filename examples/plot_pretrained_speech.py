@@ -58,7 +58,8 @@ features = {"pretrained": Z, "untrained": control.fit_transform(X)}
 # %%
 # A classifier from one, two, five labels of each word
 # ----------------------------------------------------
-# Everything but the classifier may see all recordings, because it needs no labels.
+# Everything but the classifier may see all recordings, because it needs no labels. The
+# right picture shows ten of the words in all voices.
 
 N_LABELS = (1, 2, 5)
 
@@ -87,10 +88,7 @@ axes[0].set(
 )
 axes[0].legend(loc="lower right")
 
-# %%
 # Ten of the words, in all voices
-# -------------------------------
-
 places = PCA(2, random_state=0).fit_transform(StandardScaler().fit_transform(Z))
 for number, word in enumerate(WORDS[:10]):
     points = places[y == word]
