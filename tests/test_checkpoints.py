@@ -57,7 +57,7 @@ SLOW = [
 def test_an_interrupted_fit_ends_as_an_uninterrupted_one(method, name, tmp_path):
     options = FITS[name]
     whole = fit(tmp_path / "whole", options)
-    for epoch in (1, 2, 5, 6):
+    for epoch in (1, 2, 6):
         with pytest.raises(Fault):
             fit(tmp_path / "run", options, epoch, method)
     resumed = fit(tmp_path / "run", options)
@@ -109,7 +109,7 @@ def test_a_warm_start_can_be_resumed_too(tmp_path):
     ("changed", "differs"),
     [
         ({"lr": 0.02}, "the parameters"),
-        ({"max_epochs": 8}, "the parameters"),
+        ({"max_epochs": 3}, "the parameters"),
         ({"n_negatives": 7}, "the parameters"),
         ({"batch_size": 24}, "the parameters"),
         ({"random_state": 1}, "random_state .which must be an int. or the model"),
@@ -121,10 +121,10 @@ def test_a_warm_start_can_be_resumed_too(tmp_path):
 )
 def test_the_checkpoint_of_another_fit_is_refused(changed, differs, tmp_path):
     path = tmp_path / "run"
-    cpc(callbacks=[Checkpoint(path, interval=0)]).fit(X)
+    cpc(max_epochs=2, callbacks=[Checkpoint(path, interval=0)]).fit(X)
     before = path.read_bytes()
     data = changed.pop("X", X)
-    other = cpc(**changed).fit(data)
+    other = cpc(**{"max_epochs": 2} | changed).fit(data)
     known = state(other) if data is X else None
     other.set_params(callbacks=[Checkpoint(path, interval=0)])
     message = f"run' is the checkpoint of another fit: .*{differs}.* differ. Fit as bef"

@@ -110,7 +110,7 @@ def test_it_does_all_that_the_others_do(tmp_path):
     loaded = CPCSymbolTransformer.load(tmp_path / "model")
     for other in (loaded, pickle.loads(pickle.dumps(cpc))):
         np.testing.assert_array_equal(other.transform(X), features)
-    pipe = make_pipeline(clone(cpc), LogisticRegression())
+    pipe = make_pipeline(clone(cpc).set_params(max_epochs=5), LogisticRegression())
     search = GridSearchCV(pipe, {"cpcsymboltransformer__latent_size": [8]}, cv=2)
     assert search.fit(X, np.arange(40) < 20).best_score_ > 0.9
 

@@ -92,14 +92,14 @@ def test_steps_are_the_statistics_of_their_windows(encoder, downsamplings, step_
 def test_pieces_give_the_bits_of_the_whole_and_the_values_of_a_loop(name, every):
     h = torch.randn(3, 50, 4, generator=torch.Generator().manual_seed(0)) + 1
     steps = h.double().transpose(0, 1).numpy()  # (T, B, D)
-    for n_steps in (1, 2, 3, 5, 8, 13, 64):
+    for n_steps in (1, 3, 8, 64):
         whole = WindowPooling([name], n_steps, every).push(h)[name]
         looped = [
             statistic(name, steps[max(0, t + 1 - n_steps) : t + 1])
             for t in range(0, 50, every)
         ]
         np.testing.assert_allclose(whole, np.stack(looped, 1), rtol=0, atol=1e-6)
-        for size in (1, 3, 7, 16):
+        for size in (1, 7, 16):
             pool = WindowPooling([name], n_steps, every, remember=True)
             parts = [pool.push(part)[name] for part in h.split(size, 1)]
             assert torch.equal(torch.cat(parts, 1), whole)
@@ -115,7 +115,7 @@ def test_large_values_keep_their_deviation():
 
 def test_a_stream_remembers_no_more_than_its_window():
     pool = WindowPooling(["max", "std"], 300, remember=True)
-    for n_steps in (5_000, *[1] * 1_000, 700, 40):
+    for n_steps in (5_000, *[1] * 400, 700, 40):
         pool.push(torch.zeros(2, n_steps, 3))
         rows = sum(len(room) for past in pool._pasts for room in past._room)
         assert rows <= 3 * 3 * 300  # maxima, standard deviations and means
@@ -143,19 +143,20 @@ def test_the_last_step_of_a_long_window_is_the_feature_of_the_sequence():
     ("context", "pooling"),
     [("gru", tuple(POOLINGS)), ("conv", tuple(POOLINGS)), ("lstm", "auto")],
 )
-@pytest.mark.parametrize("size", [1, 3, 33, 300])
-def test_streams_give_the_steps_of_the_whole(context, pooling, size):
+@pytest.mark.parametrize(("size", "n"), [(1, 150), (33, 400), (300, 400)])
+def test_streams_give_the_steps_of_the_whole(context, pooling, size, n):
     cpc = fit(context=context, pooling=pooling, step_window=50)
-    whole = cpc.transform_steps(X)[0]
+    x = X[0][:n]
+    (whole,) = cpc.transform_steps([x])
     stream = cpc.stream()
-    first = [stream.push(X[0][i : i + size]) for i in range(0, 200, size)]
+    first = [stream.push(x[i : i + size]) for i in range(0, n // 2, size)]
     stream = pickle.loads(pickle.dumps(stream))
     done = stream.n_steps_seen
-    rest = [stream.push(X[0][i : i + size]) for i in range(done, 400, size)]
+    rest = [stream.push(x[i : i + size]) for i in range(done, n, size)]
     streamed = np.concatenate(first + rest)
     np.testing.assert_allclose(streamed, whole, rtol=0, atol=2e-5)
     stream.reset()
-    np.testing.assert_array_equal(stream.push(X[0][:size]), first[0])
+    np.testing.assert_array_equal(stream.push(x[:size]), first[0])
 
 
 def test_pieces_of_long_sequences(monkeypatch):

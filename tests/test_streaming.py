@@ -26,15 +26,17 @@ def chunks(x, size):
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-@pytest.mark.parametrize("size", [1, 3, 16, 100, 700, None])
-def test_any_chunks_give_the_features_of_the_whole(context, size):
+@pytest.mark.parametrize(
+    ("size", "n_steps"), [(1, 100), (16, 700), (100, 700), (700, 700), (None, 700)]
+)
+def test_any_chunks_give_the_features_of_the_whole(context, size, n_steps):
     cpc = fit(context=context)
     assert cpc.downsampling_ == 16
     stream = cpc.stream()
-    streamed = [stream.push(chunk) for chunk in chunks(x, size)]
-    whole = cpc.transform_steps([x])[0]
+    streamed = [stream.push(chunk) for chunk in chunks(x[:n_steps], size)]
+    whole = cpc.transform_steps([x[:n_steps]])[0]
     np.testing.assert_allclose(np.concatenate(streamed), whole, rtol=0, atol=1e-5)
-    assert stream.n_steps_seen == len(x)
+    assert stream.n_steps_seen == n_steps
 
 
 @pytest.mark.parametrize("encoder", ["audio", "log_mel"])

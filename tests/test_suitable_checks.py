@@ -7,7 +7,6 @@ suit the estimator; a further one is a further line in `CASES`.
 import copy
 import pickle
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -167,15 +166,10 @@ def test_seeds_decide(case):
     assert not np.allclose(one, other)
 
 
-@pytest.mark.parametrize("dumps", ["pickle", "joblib"])
-def test_round_trip(fitted, dumps, tmp_path):
+def test_round_trip(fitted):
     estimator, X = fitted
     estimator.partial_fit(X)  # from here on, what is pickled goes on exactly
-    if dumps == "pickle":
-        copied = pickle.loads(pickle.dumps(estimator))
-    else:
-        joblib.dump(estimator, tmp_path / "model.joblib")
-        copied = joblib.load(tmp_path / "model.joblib")
+    copied = pickle.loads(pickle.dumps(estimator))
     for method in METHODS:
         assert_equal(getattr(copied, method)(X), getattr(estimator, method)(X))
     again, once_more = estimator.partial_fit(X), copied.partial_fit(X)
@@ -200,10 +194,11 @@ def test_samples_do_not_depend_on_each_other(fitted):
     for method in METHODS:
         whole = getattr(estimator, method)(X)
         turned = getattr(estimator, method)(take(X, rows))
-        one_by_one = [getattr(estimator, method)(take(X, [row]))[0] for row in rows]
-        for row, a, b in zip(rows, turned, one_by_one, strict=True):
+        for row, a in zip(rows, turned, strict=True):
             np.testing.assert_allclose(a, whole[row], rtol=1e-7)
-            np.testing.assert_allclose(b, whole[row], rtol=1e-4, atol=1e-6)
+        for row in rows[:4]:
+            (alone,) = getattr(estimator, method)(take(X, [row]))
+            np.testing.assert_allclose(alone, whole[row], rtol=1e-4, atol=1e-6)
 
 
 def test_input_is_not_changed_and_may_be_read_only(case, tmp_path):
@@ -292,6 +287,7 @@ def test_untrained_and_global_generators(case):
 
 def test_pipelines_unions_and_searches(case):
     estimator, X, _ = case
+    estimator.set_params(max_epochs=1)
     pipe = make_pipeline(estimator, StandardScaler(), LogisticRegression())
     assert pipe.fit(X, Y).predict(X).shape == (16,)
     assert make_union(estimator).fit(X).transform(X).shape[0] == 16

@@ -50,7 +50,7 @@ SIZES = pytest.mark.parametrize(
 
 
 @cache
-def trained(encoder="kernels", size=32, max_epochs=80):
+def trained(encoder, size, max_epochs):
     """Several tests look at it, and none may change it."""
     options = {"encoder": encoder, "latent_size": size, "context_size": size}
     return cpc(max_epochs=max_epochs, **options).fit(X)
@@ -252,7 +252,7 @@ def test_copies_transform_score_and_go_on_alike(copied, warm_start):
 
 
 def test_score_is_the_mean_of_the_samples_and_at_most_log_1024():
-    fitted = trained()
+    fitted = trained("kernels", 32, 80)
     scores = fitted.score_samples(X)
     assert scores.shape == (len(X),)
     assert fitted.score(X) == pytest.approx(scores.mean())
@@ -267,7 +267,7 @@ def test_score_of_a_sample_does_not_depend_on_the_others():
 
 @SIZES
 def test_noise_scores_lower_than_what_the_model_knows(encoder, size):
-    fitted = trained(encoder, size)
+    fitted = trained(encoder, size, 80)
     noise = np.random.default_rng(1).normal(size=X.shape) * X.std()
     assert fitted.score_samples(noise).max() < fitted.score_samples(X).min()
 

@@ -258,7 +258,7 @@ def test_columns_of_arrays_in_a_column_transformer(estimator, cells):
     ids=["series", "frame", "polars", "objects", "column", "deque", "dict values"],
 )
 def test_images_in_containers(X):
-    cpc = CPCImageTransformer(**SMALL)
+    cpc = CPCImageTransformer(encoder="conv", **SMALL)
     expected = cpc.fit(IMAGES).transform(IMAGES)
     np.testing.assert_array_equal(cpc.fit(X).transform(X), expected)
 

@@ -131,8 +131,8 @@ def test_a_batch_without_a_value_of_a_channel_changes_nothing_of_it():
 
 
 @pytest.mark.parametrize("name", ["channel", "sample"])
-@pytest.mark.parametrize("ratio", [1e3, 1e9, 1e11, 1e12])
-@pytest.mark.parametrize("signal", [0.01, 1.0, 1e6])
+@pytest.mark.parametrize("ratio", [1e3, 1e9, 1e12])
+@pytest.mark.parametrize("signal", [0.01, 1e6])
 def test_large_offsets_cost_no_precision(name, ratio, signal):
     """As long as float64 resolves the signal, however many steps there are."""
     rng = np.random.default_rng(0)
