@@ -22,8 +22,8 @@ def data(seed=0):
 
 
 def cpc(**options):
-    options = {"latent_size": 8, "max_epochs": 3, "random_state": 7} | options
-    return CPCTransformer(**options)
+    options = {"latent_size": 8, "context_size": 8, "max_epochs": 3} | options
+    return CPCTransformer(**{"random_state": 7} | options)
 
 
 def global_states():
@@ -68,7 +68,7 @@ def test_threads_are_restored():
         def on_batch_end(self, net, **kwargs):
             seen.append(torch.get_num_threads())
 
-    cpc(n_jobs=2, callbacks=[Look()]).fit(data())
+    cpc(n_jobs=2, max_epochs=1, callbacks=[Look()]).fit(data())
     assert set(seen) == {2}
     assert torch.get_num_threads() == before
 
@@ -177,7 +177,7 @@ from joblib import Parallel, delayed
 from sklearn_cpc import CPCTransformer
 torch.set_num_threads(1)
 X = np.random.default_rng(0).normal(size=(20, 50, 2)).cumsum(1)
-cpc = CPCTransformer(latent_size=8, max_epochs=3, random_state=7)
+cpc = CPCTransformer(latent_size=8, context_size=8, max_epochs=3, random_state=7)
 for backend in ("loky", "threading", "multiprocessing", "sequential"):
     for features in Parallel(n_jobs=2, backend=backend)(
         delayed(cpc.fit_transform)(X) for _ in range(2)
