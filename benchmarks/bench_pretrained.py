@@ -31,7 +31,6 @@ into benchmarks/results/pretrained.json, from which the table is written.
 """
 
 import argparse
-import json
 import tempfile
 import time
 import warnings
@@ -40,11 +39,11 @@ import bench_recordings
 import numpy as np
 import real_recordings
 import torch
-from bench_recordings import cell, draw, few_label_head, fitted_on_labels, ridge
+from bench_recordings import accuracies, cell, few_label_head, ridge
 from bench_speech import evaluate
 from labelled_speech import synthetic
 from many_voices import trimmed
-from measuring import RESULTS, machine, table
+from measuring import save, saved, table
 
 from sklearn_cpc import CPCTransformer
 
@@ -196,21 +195,6 @@ METHODS = {
 # ---- running
 
 
-def accuracies(head, seed, train, test):
-    """Return the mean accuracy over draws, by number of labels."""
-    (Z, y), (Z_test, y_test) = train, test
-    labelled, means = np.flatnonzero(y >= 0), []
-    classifier = head(Z, seed)  # the steps before the last one see no labels
-    for n_labels in N_LABELS:
-        scores = []
-        for number in range(N_DRAWS):
-            rows = labelled[draw(y[labelled], n_labels, seed * N_DRAWS + number)]
-            fitted_on_labels(classifier, Z[rows], y[rows])
-            scores.append(classifier.score(Z_test, y_test))
-        means.append(round(float(np.mean(scores)), 4))
-    return means
-
-
 def run(data, methods, seeds):
     """Yield accuracies and seconds of methods on each task, with more each time."""
     X, y, groups, X_test, y_test = DATA[data]()
@@ -218,6 +202,7 @@ def run(data, methods, seeds):
     for name in methods:
         make, head = METHODS[name]
         for seed in range(seeds):
+            draws = range(seed * N_DRAWS, (seed + 1) * N_DRAWS)
             if seed == 0 or name not in FIXED:  # nothing is random
                 begin = time.perf_counter()
                 transform = make(X, groups, seed)
@@ -226,7 +211,8 @@ def run(data, methods, seeds):
             for task in y:
                 known = y_test[task] >= 0
                 test = Z_test[known], y_test[task][known]
-                row = accuracies(head, seed, (Z, y[task]), test)
+                train = Z, y[task]
+                row = accuracies(head, seed, train, test, N_LABELS, draws)
                 of_task = results.setdefault(task, {})
                 found = of_task.setdefault(name, {"accuracy": [], "seconds": []})
                 found["accuracy"].append(row)
@@ -300,9 +286,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    path = RESULTS / "pretrained.json"
-    saved = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    results = saved.get("results", {})
+    results = saved("pretrained")
     for data in options.data or [*DATA, "phones"]:
         if data == "phones":
             found = iter([{"phones": phones()}])
@@ -311,9 +295,7 @@ def main():
         for more in found:
             for task, rows in more.items():
                 results.setdefault(task, {}).update(rows)
-            record = {**machine("aeon"), "results": results}
-            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            path.with_suffix(".md").write_text(tables(results) + "\n", "utf-8")
+            save("pretrained", results, tables(results), "aeon")
     print(tables(results))
 
 
