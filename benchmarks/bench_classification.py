@@ -6,19 +6,14 @@ Needs the extra `benchmark`. Every representation goes through StandardScaler an
 LogisticRegression, but for MiniRocket and for Hydra with MultiRocket, which bring their
 own ridge classifiers. CPC and the untrained model (same architecture, same pooling,
 max_epochs=0) run with their defaults, the same for all sets. Where a method needs equal
-lengths, sequences are padded with zeros. One thread, five seeds for what is random, one
-seed for TS2Vec.
-
-TS2Vec is the authors' code with its defaults, read from the folder in the environment
-variable ``TS2VEC``, a clone of https://github.com/zhihanyue/ts2vec (MIT licence). To
-compare seconds, run it and CPC in one command: ``bench_classification.py TS2Vec CPC``.
+lengths, sequences are padded with zeros. One thread, seconds of its CPU time, five
+seeds for what is random.
 
 Results of the methods run are merged into benchmarks/results/classification.json,
 from which the Markdown tables are written.
 """
 
 import json
-import os
 import sys
 import time
 import warnings
@@ -140,44 +135,13 @@ class CEBRA:
         return np.array(rows)
 
 
-class TS2Vec:
-    """TS2Vec with its defaults, and the features of whole series."""
-
-    def __init__(self, seed):
-        self.seed = seed
-
-    def fit(self, X):
-        """Train on the training sequences."""
-        sys.path.insert(0, os.environ["TS2VEC"])
-        from ts2vec import TS2Vec
-
-        torch.manual_seed(self.seed)
-        np.random.seed(self.seed)  # noqa: NPY002 - the only way to seed it
-        self.n_steps = max(map(len, X))
-        self.scaler = StandardScaler().fit(np.concatenate(X))
-        self.model = TS2Vec(X[0].shape[1], device="cpu")
-        self.model.fit(self._array(X))
-        return self
-
-    def transform(self, X):
-        """Return the maximum over the steps of each series."""
-        return self.model.encode(self._array(X), encoding_window="full_series")
-
-    def _array(self, X):
-        """Return scaled series as the code takes them: NaN is behind short ones."""
-        array = np.full((len(X), self.n_steps, X[0].shape[1]), np.nan, np.float32)
-        for row, x in zip(array, X, strict=True):
-            row[: len(x)] = self.scaler.transform(x[: self.n_steps])
-        return array
-
-
 def linear_probe(representation, train, test):
     """Return the accuracy and the seconds of fit and of transforming both parts."""
-    start = time.perf_counter()
+    start = time.process_time()
     representation.fit(train[0])
-    fitted = time.perf_counter()
+    fitted = time.process_time()
     Z, Z_test = (representation.transform(X) for X, _ in (train, test))
-    done = time.perf_counter()
+    done = time.process_time()
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     accuracy = probe.fit(Z, train[1]).score(Z_test, test[1])
     return accuracy, fitted - start, done - fitted
@@ -192,11 +156,11 @@ def of_aeon(name):
         n_steps = max(max(map(len, train[0])), 9)  # shorter ones it does not take
         X, X_test = (padded(X, n_steps).transpose(0, 2, 1) for X, _ in (train, test))
         model = getattr(convolution_based, name)(random_state=seed, n_jobs=1)
-        start = time.perf_counter()
+        start = time.process_time()
         model.fit(X, train[1])
-        fitted = time.perf_counter()
+        fitted = time.process_time()
         accuracy = model.score(X_test, test[1])
-        return accuracy, fitted - start, time.perf_counter() - fitted
+        return accuracy, fitted - start, time.process_time() - fitted
 
     return method
 
@@ -217,7 +181,6 @@ METHODS = {
         SEEDS,
     ),
     "CPC": (probe_of(lambda seed: CPCTransformer(random_state=seed)), SEEDS),
-    "TS2Vec": (probe_of(TS2Vec), SEEDS[:1]),
     "MiniRocket": (of_aeon("MiniRocketClassifier"), SEEDS),
     "Hydra + MultiRocket": (of_aeon("MultiRocketHydraClassifier"), SEEDS),
 }

@@ -24,6 +24,12 @@ one after a `fit` to the training part without labels, with groups where its spe
 are known. All but MiniRocket have the classifier that the documentation recommends for
 few labels. One thread.
 
+"synthesizer" and "recordings" compare two sources with about 800 updates each. They
+have columns if these have been run before, in the same folder, with 3 and 7 epochs:
+
+    pretrain_speech.py --sources espeak --epochs 3 --out espeak.safetensors
+    pretrain_speech.py --sources russian --epochs 7 --out russian.safetensors
+
 ``phones`` is the task of `bench_speech.py`: phones of single frames of Flite's speech,
 with the shipped model, which was not trained on any of its voices. The probes have 60
 training utterances of each speaker instead of 200. Results are merged
@@ -34,6 +40,7 @@ import argparse
 import tempfile
 import time
 import warnings
+from pathlib import Path
 
 import bench_recordings
 import numpy as np
@@ -49,7 +56,8 @@ from sklearn_cpc import CPCTransformer
 
 N_LABELS = (1, 5, 10)
 N_DRAWS = 5
-FIXED = ("log-mel", "pretrained", "pretrained, contexts")
+SOURCES = {"synthesizer": "espeak", "recordings": "russian"}  # files in this folder
+FIXED = ("log-mel", "pretrained", "pretrained, contexts", *SOURCES)
 LONGEST = 2.0  # seconds of a prompt
 VOICES = {"awb": False, "kal16": True, "rms": False, "slt": True}  # for testing
 WORDS = """
@@ -161,14 +169,11 @@ def mini_rocket(X, groups, seed):
     return bench_recordings.of_aeon("MiniRocket")("voices", X, groups, seed)
 
 
-def pretrained(X, groups, seed):
-    """Take the shipped model as it is."""
-    return CPCTransformer.from_pretrained("speech").transform
-
-
-def contexts(X, groups, seed):
-    """Take the contexts of the shipped model alone."""
-    return CPCTransformer.from_pretrained("speech", features="context").transform
+def pretrained(start, **options):
+    """Return the representation of a model as it is."""
+    return lambda X, groups, seed: (
+        CPCTransformer.from_pretrained(start, **options).transform
+    )
 
 
 def trained(**options):
@@ -186,9 +191,17 @@ METHODS = {
     "log-mel": (log_mel, few_label_head),
     "MiniRocket": (mini_rocket, ridge),
     "untrained": (trained(encoder="log_mel", max_epochs=0), few_label_head),
-    "pretrained": (pretrained, few_label_head),
-    "pretrained, contexts": (contexts, few_label_head),
+    "pretrained": (pretrained("speech"), few_label_head),
+    "pretrained, contexts": (
+        pretrained("speech", features="context"),
+        few_label_head,
+    ),
     "adapted": (trained(start="speech"), few_label_head),
+    **{
+        name: (pretrained(f"{source}.safetensors"), few_label_head)
+        for name, source in SOURCES.items()
+        if Path(f"{source}.safetensors").exists()
+    },
 }
 
 
