@@ -3,10 +3,11 @@
     python benchmarks/bench_classification.py [method ...]
 
 Needs the extra `benchmark`. Every representation goes through StandardScaler and
-LogisticRegression, but for MiniRocket, which brings its own ridge classifier. CPC
-and the untrained model (same architecture, same pooling, max_epochs=0) run with
-their defaults, the same for all sets. Where a method needs equal lengths,
-sequences are padded with zeros. One thread, five seeds for what is random.
+LogisticRegression, but for MiniRocket and for Hydra with MultiRocket, which bring their
+own ridge classifiers. CPC and the untrained model (same architecture, same pooling,
+max_epochs=0) run with their defaults, the same for all sets. Where a method needs equal
+lengths, sequences are padded with zeros. One thread, seconds of its CPU time, five
+seeds for what is random.
 
 Results of the methods run are merged into benchmarks/results/classification.json,
 from which the Markdown tables are written.
@@ -136,28 +137,32 @@ class CEBRA:
 
 def linear_probe(representation, train, test):
     """Return the accuracy and the seconds of fit and of transforming both parts."""
-    start = time.perf_counter()
+    start = time.process_time()
     representation.fit(train[0])
-    fitted = time.perf_counter()
+    fitted = time.process_time()
     Z, Z_test = (representation.transform(X) for X, _ in (train, test))
-    done = time.perf_counter()
+    done = time.process_time()
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     accuracy = probe.fit(Z, train[1]).score(Z_test, test[1])
     return accuracy, fitted - start, done - fitted
 
 
-def minirocket(seed, train, test):
-    """Return the same of MiniRocket with its own classifier."""
-    from aeon.classification.convolution_based import MiniRocketClassifier
+def of_aeon(name):
+    """Return a method: a classifier of aeon."""
 
-    n_steps = max(max(map(len, train[0])), 9)  # shorter ones it does not take
-    X, X_test = (padded(X, n_steps).transpose(0, 2, 1) for X, _ in (train, test))
-    model = MiniRocketClassifier(random_state=seed, n_jobs=1)
-    start = time.perf_counter()
-    model.fit(X, train[1])
-    fitted = time.perf_counter()
-    accuracy = model.score(X_test, test[1])
-    return accuracy, fitted - start, time.perf_counter() - fitted
+    def method(seed, train, test):
+        from aeon.classification import convolution_based
+
+        n_steps = max(max(map(len, train[0])), 9)  # shorter ones it does not take
+        X, X_test = (padded(X, n_steps).transpose(0, 2, 1) for X, _ in (train, test))
+        model = getattr(convolution_based, name)(random_state=seed, n_jobs=1)
+        start = time.process_time()
+        model.fit(X, train[1])
+        fitted = time.process_time()
+        accuracy = model.score(X_test, test[1])
+        return accuracy, fitted - start, time.process_time() - fitted
+
+    return method
 
 
 def probe_of(make):
@@ -165,30 +170,32 @@ def probe_of(make):
     return lambda seed, train, test: linear_probe(make(seed), train, test)
 
 
-# name: (function of a seed and both parts, whether it is random)
+# name: (function of a seed and both parts, seeds)
 METHODS = {
-    "raw values": (probe_of(lambda seed: Padded()), False),
-    "PCA": (probe_of(lambda seed: Padded(PCA(0.99, svd_solver="full"))), False),
-    "catch22": (probe_of(lambda seed: Catch22()), False),
-    "CEBRA": (probe_of(CEBRA), True),
+    "raw values": (probe_of(lambda seed: Padded()), SEEDS[:1]),
+    "PCA": (probe_of(lambda seed: Padded(PCA(0.99, svd_solver="full"))), SEEDS[:1]),
+    "catch22": (probe_of(lambda seed: Catch22()), SEEDS[:1]),
+    "CEBRA": (probe_of(CEBRA), SEEDS),
     "untrained": (
         probe_of(lambda seed: CPCTransformer(max_epochs=0, random_state=seed)),
-        True,
+        SEEDS,
     ),
-    "CPC": (probe_of(lambda seed: CPCTransformer(random_state=seed)), True),
-    "MiniRocket": (minirocket, True),
+    "CPC": (probe_of(lambda seed: CPCTransformer(random_state=seed)), SEEDS),
+    "MiniRocket": (of_aeon("MiniRocketClassifier"), SEEDS),
+    "Hydra + MultiRocket": (of_aeon("MultiRocketHydraClassifier"), SEEDS),
 }
 
 
 def run(name):
     """Return, for each set, a list of (accuracy, fit seconds, transform seconds)."""
-    function, is_random = METHODS[name]
+    function, seeds = METHODS[name]
     results = {}
     for data in SETS:
         parts = load(data, "train"), load(data, "test")
-        results[data] = [function(s, *parts) for s in (SEEDS if is_random else [0])]
+        results[data] = [function(seed, *parts) for seed in seeds]
         accuracies = np.array(results[data])[:, 0]
-        print(f"{name:12s} {data:22s} {accuracies.mean():.3f} {accuracies.std():.3f}")
+        mean, deviation = accuracies.mean(), accuracies.std()
+        print(f"{name:12s} {data:22s} {mean:.3f} {deviation:.3f}", flush=True)
     return results
 
 

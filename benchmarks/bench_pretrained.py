@@ -24,6 +24,12 @@ one after a `fit` to the training part without labels, with groups where its spe
 are known. All but MiniRocket have the classifier that the documentation recommends for
 few labels. One thread.
 
+"synthesizer" and "recordings" compare two sources with about 800 updates each. They
+have columns if these have been run before, in the same folder, with 3 and 7 epochs:
+
+    pretrain_speech.py --sources espeak --epochs 3 --out espeak.safetensors
+    pretrain_speech.py --sources russian --epochs 7 --out russian.safetensors
+
 ``phones`` is the task of `bench_speech.py`: phones of single frames of Flite's speech,
 with the shipped model, which was not trained on any of its voices. The probes have 60
 training utterances of each speaker instead of 200. Results are merged
@@ -31,26 +37,27 @@ into benchmarks/results/pretrained.json, from which the table is written.
 """
 
 import argparse
-import json
 import tempfile
 import time
 import warnings
+from pathlib import Path
 
 import bench_recordings
 import numpy as np
 import real_recordings
 import torch
-from bench_recordings import cell, draw, few_label_head, fitted_on_labels, ridge
+from bench_recordings import accuracies, cell, few_label_head, ridge
 from bench_speech import evaluate
 from labelled_speech import synthetic
 from many_voices import trimmed
-from measuring import RESULTS, machine, table
+from measuring import save, saved, table
 
 from sklearn_cpc import CPCTransformer
 
 N_LABELS = (1, 5, 10)
 N_DRAWS = 5
-FIXED = ("log-mel", "pretrained", "pretrained, contexts")
+SOURCES = {"synthesizer": "espeak", "recordings": "russian"}  # files in this folder
+FIXED = ("log-mel", "pretrained", "pretrained, contexts", *SOURCES)
 LONGEST = 2.0  # seconds of a prompt
 VOICES = {"awb": False, "kal16": True, "rms": False, "slt": True}  # for testing
 WORDS = """
@@ -162,14 +169,11 @@ def mini_rocket(X, groups, seed):
     return bench_recordings.of_aeon("MiniRocket")("voices", X, groups, seed)
 
 
-def pretrained(X, groups, seed):
-    """Take the shipped model as it is."""
-    return CPCTransformer.from_pretrained("speech").transform
-
-
-def contexts(X, groups, seed):
-    """Take the contexts of the shipped model alone."""
-    return CPCTransformer.from_pretrained("speech", features="context").transform
+def pretrained(start, **options):
+    """Return the representation of a model as it is."""
+    return lambda X, groups, seed: (
+        CPCTransformer.from_pretrained(start, **options).transform
+    )
 
 
 def trained(**options):
@@ -187,28 +191,21 @@ METHODS = {
     "log-mel": (log_mel, few_label_head),
     "MiniRocket": (mini_rocket, ridge),
     "untrained": (trained(encoder="log_mel", max_epochs=0), few_label_head),
-    "pretrained": (pretrained, few_label_head),
-    "pretrained, contexts": (contexts, few_label_head),
+    "pretrained": (pretrained("speech"), few_label_head),
+    "pretrained, contexts": (
+        pretrained("speech", features="context"),
+        few_label_head,
+    ),
     "adapted": (trained(start="speech"), few_label_head),
+    **{
+        name: (pretrained(f"{source}.safetensors"), few_label_head)
+        for name, source in SOURCES.items()
+        if Path(f"{source}.safetensors").exists()
+    },
 }
 
 
 # ---- running
-
-
-def accuracies(head, seed, train, test):
-    """Return the mean accuracy over draws, by number of labels."""
-    (Z, y), (Z_test, y_test) = train, test
-    labelled, means = np.flatnonzero(y >= 0), []
-    classifier = head(Z, seed)  # the steps before the last one see no labels
-    for n_labels in N_LABELS:
-        scores = []
-        for number in range(N_DRAWS):
-            rows = labelled[draw(y[labelled], n_labels, seed * N_DRAWS + number)]
-            fitted_on_labels(classifier, Z[rows], y[rows])
-            scores.append(classifier.score(Z_test, y_test))
-        means.append(round(float(np.mean(scores)), 4))
-    return means
 
 
 def run(data, methods, seeds):
@@ -218,6 +215,7 @@ def run(data, methods, seeds):
     for name in methods:
         make, head = METHODS[name]
         for seed in range(seeds):
+            draws = range(seed * N_DRAWS, (seed + 1) * N_DRAWS)
             if seed == 0 or name not in FIXED:  # nothing is random
                 begin = time.perf_counter()
                 transform = make(X, groups, seed)
@@ -226,7 +224,8 @@ def run(data, methods, seeds):
             for task in y:
                 known = y_test[task] >= 0
                 test = Z_test[known], y_test[task][known]
-                row = accuracies(head, seed, (Z, y[task]), test)
+                train = Z, y[task]
+                row = accuracies(head, seed, train, test, N_LABELS, draws)
                 of_task = results.setdefault(task, {})
                 found = of_task.setdefault(name, {"accuracy": [], "seconds": []})
                 found["accuracy"].append(row)
@@ -300,9 +299,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    path = RESULTS / "pretrained.json"
-    saved = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    results = saved.get("results", {})
+    results = saved("pretrained")
     for data in options.data or [*DATA, "phones"]:
         if data == "phones":
             found = iter([{"phones": phones()}])
@@ -311,9 +308,7 @@ def main():
         for more in found:
             for task, rows in more.items():
                 results.setdefault(task, {}).update(rows)
-            record = {**machine("aeon"), "results": results}
-            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            path.with_suffix(".md").write_text(tables(results) + "\n", "utf-8")
+            save("pretrained", results, tables(results), "aeon")
     print(tables(results))
 
 

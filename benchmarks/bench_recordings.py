@@ -23,22 +23,23 @@ spectra; MiniRocket, and Hydra with MultiRocket, of aeon, both with the classifi
 the authors use, on log-mel spectra for speech; the untrained model; and CPC with its
 defaults, `encoder="log_mel"` for speech. Raw values, untrained and CPC go through
 StandardScaler and LogisticRegression; "head" is the pipeline that the documentation
-recommends for few labels, with PCA and L2 norm. One thread.
+recommends for few labels, with PCA and L2 norm; "forest" is a random forest of 300
+trees. One thread.
 
 Results are merged into benchmarks/results/recordings.json, from which the tables and
 the figure are written.
 """
 
 import argparse
-import json
 import time
 import warnings
 
 import numpy as np
 import real_recordings
 import torch
-from measuring import RESULTS, machine, table
+from measuring import RESULTS, save, saved, table
 from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
@@ -199,6 +200,11 @@ def few_label_head(Z, seed):
     return make_pipeline(scaler, pca, Normalizer(), classifier)
 
 
+def forest(Z, seed):
+    """Return a random forest, which needs no scaling."""
+    return make_pipeline(RandomForestClassifier(300, random_state=seed))
+
+
 def ridge(Z, seed):
     """Return the classifier of the MiniRocket family."""
     alphas = np.logspace(-3, 3, 10)
@@ -210,9 +216,16 @@ METHODS = {
     "raw": (raw, {"raw": logistic}),
     "untrained": (
         cpc(max_epochs=0),
-        {"untrained": logistic, "untrained, head": few_label_head},
+        {
+            "untrained": logistic,
+            "untrained, head": few_label_head,
+            "untrained, forest": forest,
+        },
     ),
-    "CPC": (cpc(), {"CPC": logistic, "CPC, head": few_label_head}),
+    "CPC": (
+        cpc(),
+        {"CPC": logistic, "CPC, head": few_label_head, "CPC, forest": forest},
+    ),
     "MiniRocket": (of_aeon("MiniRocket"), {"MiniRocket": ridge}),
     "Hydra": (of_aeon("HydraTransformer+MultiRocket"), {"Hydra + MultiRocket": ridge}),
 }
@@ -228,26 +241,33 @@ def draw(y, n_labels, seed):
     return np.concatenate([of_class[:n_labels] for of_class in rows if len(of_class)])
 
 
-def fitted_on_labels(classifier, Z, y):
-    """Fit the last step alone: what is before it has seen all features."""
-    *before, (_, last) = classifier.steps
-    for _, step in before:
-        Z = step.transform(Z)
-    last.fit(Z, y)
-    return classifier
+def accuracies(head, seed, train, test, numbers, draws):
+    """Return the mean accuracy over draws, by number of labels.
 
+    Only the last step of the head is fitted on labels: the others see all features.
 
-def accuracies(head, seed, train, test, n_draws):
-    """Return the mean accuracy over draws, by number of labels."""
+    Parameters
+    ----------
+    head : callable
+        ``(Z, seed) -> Pipeline``.
+    seed : int
+    train, test : tuple of ndarray
+        Features and labels, -1 where nobody knows them.
+    numbers : sequence of int or None
+        Labels of each class; None takes all, once.
+    draws : sequence of int
+        Seeds of the draws.
+    """
     (Z, y), (Z_test, y_test) = train, test
-    labelled = np.flatnonzero(y >= 0)
-    means = []
-    for n_labels in N_LABELS:
+    *before, (_, classifier) = head(Z, seed).steps
+    for _, step in before:
+        Z, Z_test = step.transform(Z), step.transform(Z_test)
+    labelled, means = np.flatnonzero(y >= 0), []
+    for n_labels in numbers:
         scores = []
-        for number in range(n_draws if n_labels else 1):
+        for number in draws if n_labels else draws[:1]:
             rows = labelled[draw(y[labelled], n_labels, number)]
-            classifier = fitted_on_labels(head(Z, seed), Z[rows], y[rows])
-            scores.append(classifier.score(Z_test, y_test))
+            scores.append(classifier.fit(Z[rows], y[rows]).score(Z_test, y_test))
         means.append(round(float(np.mean(scores)), 4))
     return means
 
@@ -264,7 +284,8 @@ def run(task, methods, seeds, n_draws):
             Z, Z_test = transform(X), transform(X_test)
             seconds = round(time.perf_counter() - begin, 1)
             for column, head in heads.items():
-                row = accuracies(head, seed, (Z, y), (Z_test, y_test), n_draws)
+                parts = (Z, y), (Z_test, y_test)
+                row = accuracies(head, seed, *parts, N_LABELS, range(n_draws))
                 found = results.setdefault(column, {"accuracy": [], SECONDS: []})
                 found["accuracy"].append(row)
                 found[SECONDS].append(seconds)
@@ -415,18 +436,14 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    path = RESULTS / "recordings.json"
-    saved = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    results = saved.get("results", {})
+    results = saved("recordings")
     for task in options.tasks or [*TASKS, "steps"]:
         some = (options.seeds, options.draws)
         found = steps(*some) if task == "steps" else run(task, options.methods, *some)
         for rows in found:
             results.setdefault(task, {}).update(rows)
-            record = {**machine("aeon"), "results": results}
-            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            path.with_suffix(".md").write_text(tables(results) + "\n", "utf-8")
-            short = path.with_name("recordings_summary.md")
+            save("recordings", results, tables(results), "aeon")
+            short = RESULTS / "recordings_summary.md"
             short.write_text(summary(results) + "\n", "utf-8")
     if "activities" in results:
         figure(results, RESULTS / "recordings.png")

@@ -122,14 +122,24 @@ def table(header, rows):
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
+def saved(name):
+    """Return the results that were saved under a name, for more to be merged in."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8"))["results"] if path.exists() else {}
+
+
+def save(name, results, text, *packages):
+    """Write results, and tables as Markdown."""
+    record = {**machine(*packages), "results": results}
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+
+
 def write(name, results, text, quick, *packages):
     """Print the tables, and write them and the results unless it was a quick run."""
-    record = {**machine(*packages), "results": results}
-    print(text, json.dumps({**record, "results": "...", "defaults": "..."}), sep="\n\n")
+    record = {**machine(*packages), "defaults": "..."}
+    print(text, json.dumps(record), sep="\n\n")
     if not quick:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / name
-        path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-        path.with_suffix(".json").write_text(
-            json.dumps(record, indent=1) + "\n", encoding="utf-8"
-        )
+        save(name, results, text, *packages)

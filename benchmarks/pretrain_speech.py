@@ -1,6 +1,6 @@
 """Make the weights that come with the package: `CPCTransformer.from_pretrained`.
 
-    python benchmarks/pretrain_speech.py [--out FILE] [--quick]
+    python benchmarks/pretrain_speech.py [--out FILE] [--sources NAME ...] [--quick]
 
 Needs the extra `benchmark`, Babel, and Debian's ``apt-get install festival
 festvox-kdlpc16k festlex-cmu festlex-poslex open-jtalk open-jtalk-mecab-naist-jdic``;
@@ -253,11 +253,16 @@ def main():
     )
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument(
+        "--sources", nargs="+", choices=many_voices.AMOUNTS, default=many_voices.AMOUNTS
+    )
     parser.add_argument("--quick", action="store_true", help="a few words, to try it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     begun = commit()
-    amounts = QUICK if options.quick else many_voices.AMOUNTS
+    amounts = {name: many_voices.AMOUNTS[name] for name in options.sources}
+    if options.quick:
+        amounts = QUICK
     waveforms, voices, names = many_voices.recordings(amounts)
     waveforms = [np.float32(waveform) / 2**15 for waveform in waveforms]
     hours = sum(map(len, waveforms)) / RATE / 3600

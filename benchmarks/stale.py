@@ -2,27 +2,43 @@
 
     python benchmarks/stale.py
 
-Prints a line for each file of `results/` that was measured with other defaults, or by a
-script that did not record them, and exits with 1 if there is one. Run the scripts that
-it names again before a release.
+Prints a line for each file of `results/` that was measured with other defaults of the
+estimators that its script names, or by a script that did not record them, and exits
+with 1 if there is one. Run the scripts that it names again before a release.
 """
 
 import json
 import sys
+from pathlib import Path
 
 from measuring import RESULTS, defaults
 
 
-def changes(record):
-    """Return how the defaults of a record differ from today's, a text for each."""
+def measured(name):
+    """Return the names of the estimators in the script that writes a result."""
+    scripts = {
+        p.stem.removeprefix("bench_"): p
+        for p in Path(__file__).parent.glob("bench_*.py")
+    }
+    script = max((n for n in scripts if name.startswith(n)), key=len)
+    text = scripts[script].read_text("utf-8")
+    return [estimator for estimator in defaults() if f"{estimator}(" in text]
+
+
+def changes(record, estimators):
+    """Return how the defaults of a record differ from today's, a text for each.
+
+    A parameter that was added as None changes nothing.
+    """
     if "defaults" not in record:
         return ["the defaults are not recorded"]
+    today = defaults()
     return [
         f"{estimator}: {name} was {old.get(name, 'absent')}, is {new.get(name, 'gone')}"
-        for estimator, new in defaults().items()
-        for old in [record["defaults"].get(estimator, {})]
+        for estimator in estimators
+        for old, new in [(record["defaults"].get(estimator, {}), today[estimator])]
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        if old.get(name, "None") != new.get(name)
     ]
 
 
@@ -31,7 +47,7 @@ def main():
     stale = False
     for path in sorted(RESULTS.glob("*.json")):
         record = json.loads(path.read_text("utf-8"))
-        for change in changes(record):
+        for change in changes(record, measured(path.stem)):
             stale = True
             print(f"{path.name} ({record.get('commit', 'commit unknown')}): {change}")
     sys.exit(stale)

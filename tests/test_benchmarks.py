@@ -20,15 +20,21 @@ def test_results_of_other_defaults_are_noticed(monkeypatch):
     import measuring
     import stale
 
+    series = ["CPCTransformer"]
+    assert stale.measured("recordings") == stale.measured("speech_1") == series
+    assert stale.measured("images") == ["CPCImageTransformer"]
     record = measuring.machine()
-    assert record["defaults"]["CPCTransformer"]["batch_size"] == "32"
-    assert stale.changes(record) == []
-    record["defaults"]["CPCTransformer"]["batch_size"] = "64"
-    assert stale.changes(record) == ["CPCTransformer: batch_size was 64, is 32"]
-    del record["defaults"]["CPCTransformer"]["batch_size"]
-    assert stale.changes(record) == ["CPCTransformer: batch_size was absent, is 32"]
+    old = record["defaults"]["CPCTransformer"]
+    assert old["batch_size"] == "32"
+    assert stale.changes(record, series) == []
+    old["batch_size"] = "64"
+    assert stale.changes(record, series) == ["CPCTransformer: batch_size was 64, is 32"]
+    assert stale.changes(record, ["CPCImageTransformer"]) == []
+    del old["batch_size"], old["start"]
+    changed = ["CPCTransformer: batch_size was absent, is 32"]
+    assert stale.changes(record, series) == changed
     del record["defaults"]
-    assert stale.changes(record) == ["the defaults are not recorded"]
+    assert stale.changes(record, series) == ["the defaults are not recorded"]
 
 
 @pytest.mark.slow
