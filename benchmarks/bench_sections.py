@@ -1,27 +1,34 @@
-"""Topics of texts from few labels: the sections of Debian's packages, real data.
+"""Topics of texts from few labels, real data: short descriptions and long documents.
 
-    python benchmarks/bench_sections.py [method ...]
+    python benchmarks/bench_sections.py [set ...] [--methods NAME ...] [--seeds N]
 
-Needs the extras `benchmark` and `text`, and Debian's ``apt-get``, which downloads the
-lists of packages once into ``$SKLEARN_CPC_DATA`` (see `real_recordings.py`). A text is
-the English description of a package, one for each source package; its label is one of
-the twenty sections below. A third of the texts is for testing. Everything learns its
-representation from the other two thirds without labels; then so many labels of each
-section are drawn from them five times for each of three seeds.
+Needs the extras `benchmark` and `text`, and Debian's ``apt-get`` and ``dpkg``, which
+download once into ``$SKLEARN_CPC_DATA`` (see `real_recordings.py`).
+
+Sections: a text is the English description of a Debian package, one for each source
+package; its label is one of the sections below. Documents: a text is a page of the
+documentation of the Linux kernel, of 2,000 to 20,000 characters; its label is one of
+the folders below, which belong to a part of the kernel each (37 MB, GPL-2).
+
+A third of the texts is for testing. Everything learns its representation from the other
+two thirds without labels; then so many labels of each class, or all where there are
+fewer, are drawn from them five times for each of three seeds.
 
 Columns: TF-IDF with LogisticRegression(C=10), as it is and after LSA, a truncated SVD
 to 200 columns, with L2 norm; the untrained model and CPC with their defaults, through
 StandardScaler and LogisticRegression ("head": the pipeline for few labels, with PCA and
-L2 norm); and CPC beside LSA in a FeatureUnion, with that head. One thread.
+L2 norm); CPC with negatives of the same text, where the default takes those of the
+batch; and CPC beside LSA, with that head. One thread; seconds of CPU time.
 
-Results are merged into benchmarks/results/sections.json, from which the table is
-written.
+Results are merged into benchmarks/results/NAME.json, from which the table is written.
 """
 
+import argparse
+import functools
+import gzip
 import json
 import re
 import subprocess
-import sys
 import time
 import warnings
 
@@ -29,11 +36,11 @@ import numpy as np
 import torch
 from bench_recordings import N_LABELS, accuracies, few_label_head, logistic
 from measuring import RESULTS, machine, table
-from real_recordings import FOLDER
+from real_recordings import FOLDER, from_debian
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
 from sklearn_cpc import CPCTextTransformer
@@ -43,7 +50,12 @@ SECTIONS = (
     *("fonts", "games", "graphics", "hamradio", "mail", "math", "net", "science"),
     *("sound", "text", "utils", "video", "web"),
 )
-SEEDS, N_DRAWS = 3, 5
+FOLDERS = (
+    *("arm", "bpf", "core-api", "dev-tools", "filesystems", "gpu", "hwmon", "input"),
+    *("mm", "networking", "power", "powerpc", "scsi", "sound", "trace", "virt", "x86"),
+)
+CHARACTERS = 2_000, 20_000  # the longest ones are mostly tables
+N_DRAWS = 5
 
 
 def stanzas(pattern):
@@ -64,7 +76,7 @@ def stanzas(pattern):
     return parts
 
 
-def load():
+def sections():
     """Return descriptions and the number of the section of each."""
     described = {}
     for part in stanzas("*_main_i18n_Translation-en*"):
@@ -87,6 +99,19 @@ def load():
     return texts, np.array([SECTIONS.index(section) for *_, section in rows])
 
 
+def documents():
+    """Return pages of documentation and the number of the folder of each."""
+    shared = from_debian("linux-doc-6.1") / "doc" / "linux-doc-6.1" / "Documentation"
+    texts, labels = [], []
+    for label, folder in enumerate(FOLDERS):
+        for path in sorted((shared / folder).rglob("*.rst.gz")):
+            text = gzip.decompress(path.read_bytes()).decode("utf-8", "replace")
+            if CHARACTERS[0] <= len(text) <= CHARACTERS[1]:
+                texts.append(text)
+                labels.append(label)
+    return texts, np.array(labels)
+
+
 def tf_idf():
     """Return weighted counts of words."""
     return TfidfVectorizer(sublinear_tf=True)
@@ -102,25 +127,26 @@ def as_it_is(Z, seed):
     return make_pipeline(FunctionTransformer(), LogisticRegression(C=10, max_iter=300))
 
 
-def both(seed):
-    """Return CPC and LSA side by side."""
-    cpc = CPCTextTransformer(random_state=seed)
-    return FeatureUnion([("cpc", cpc), ("lsa", lsa(seed))])
+def cpc(**options):
+    """Return what makes a CPC of texts."""
+    return lambda seed: CPCTextTransformer(random_state=seed, **options)
 
 
 METHODS = {
     "TF-IDF": (lambda seed: tf_idf(), {"TF-IDF": as_it_is}),
     "LSA": (lsa, {"TF-IDF + LSA": as_it_is}),
     "untrained": (
-        lambda seed: CPCTextTransformer(max_epochs=0, random_state=seed),
+        cpc(max_epochs=0),
         {"untrained": logistic, "untrained, head": few_label_head},
     ),
-    "CPC": (
-        lambda seed: CPCTextTransformer(random_state=seed),
-        {"CPC": logistic, "CPC, head": few_label_head},
+    "CPC": (cpc(), {"CPC": logistic, "CPC, head": few_label_head}),
+    "same": (
+        cpc(negatives="same_sequence"),
+        {"CPC, same text, head": few_label_head},
     ),
-    "both": (both, {"CPC and LSA, head": few_label_head}),
+    "both": (None, {"CPC and LSA, head": few_label_head}),
 }
+SETS = {"sections": sections, "documents": documents}
 
 
 def rows_of(results):
@@ -132,38 +158,69 @@ def rows_of(results):
         for i, n_labels in enumerate(N_LABELS)
     ]
     seconds = [f"{np.mean(results[name]['seconds']):.0f}" for name in names]
-    return table(["labels a section", *names], [*rows, ["seconds", *seconds]])
+    return table(["labels a class", *names], [*rows, ["seconds", *seconds]])
 
 
-def main():
-    """Run the methods named, all by default, and write the results after each."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    texts, y = load()
+@functools.cache
+def split(data):
+    """Return texts and labels of the training part, then of the test part."""
+    texts, y = SETS[data]()
     order = np.random.default_rng(0).permutation(len(texts))
     test, train = np.split(order, [len(texts) // 3])
-    X, X_test = ([texts[i] for i in rows] for rows in (train, test))
-    print(f"{len(X)} texts to train, {len(X_test)} to test", flush=True)
-    path = RESULTS / "sections.json"
+    return [([texts[i] for i in rows], y[rows]) for rows in (train, test)]
+
+
+@functools.cache
+def features(data, method, seed):
+    """Return the features of both parts, and the seconds of CPU time."""
+    if method == "both":
+        parts = [features(data, part, seed) for part in ("CPC", "LSA")]
+        Z, Z_test, seconds = zip(*parts, strict=True)
+        return np.hstack(Z), np.hstack(Z_test), sum(seconds)
+    (X, _), (X_test, _) = split(data)
+    begin = time.process_time()
+    representation = METHODS[method][0](seed).fit(X)
+    Z, Z_test = (representation.transform(part) for part in (X, X_test))
+    return Z, Z_test, time.process_time() - begin
+
+
+def run(data, methods, seeds):
+    """Run some methods on a set and write the results after each."""
+    (X, y), (X_test, y_test) = split(data)
+    print(f"{data}: {len(X)} texts to train, {len(X_test)} to test", flush=True)
+    path = RESULTS / f"{data}.json"
     results = json.loads(path.read_text("utf-8"))["results"] if path.exists() else {}
-    for method in sys.argv[1:] or METHODS:
-        make, heads = METHODS[method]
+    for method in methods:
+        heads = METHODS[method][1]
         found = {name: {"accuracy": [], "seconds": []} for name in heads}
-        for seed in range(SEEDS):
-            begin = time.perf_counter()
-            representation = make(seed).fit(X)
-            Z, Z_test = (representation.transform(part) for part in (X, X_test))
-            seconds = round(time.perf_counter() - begin, 1)
+        for seed in range(seeds):
+            Z, Z_test, seconds = features(data, method, seed)
             for name, head in heads.items():
-                parts = (Z, y[train]), (Z_test, y[test])
+                parts = (Z, y), (Z_test, y_test)
                 found[name]["accuracy"].append(accuracies(head, seed, *parts, N_DRAWS))
-                found[name]["seconds"].append(seconds)
+                found[name]["seconds"].append(round(seconds, 1))
                 print(seed, name, seconds, found[name]["accuracy"][-1], flush=True)
         results |= found
         record = {**machine("tokenizers"), "results": results}
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        path.with_suffix(".md").write_text(rows_of(results) + "\n", encoding="utf-8")
-    print(rows_of(results))
+        text = rows_of(results)
+        path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def main():
+    """Run the sets and methods named, all by default."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("sets", nargs="*", choices=[*SETS, []])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    for data in options.sets or SETS:
+        run(data, options.methods, options.seeds)
 
 
 if __name__ == "__main__":
