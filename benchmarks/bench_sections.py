@@ -26,7 +26,6 @@ Results are merged into benchmarks/results/NAME.json, from which the table is wr
 import argparse
 import functools
 import gzip
-import json
 import re
 import subprocess
 import time
@@ -35,7 +34,7 @@ import warnings
 import numpy as np
 import torch
 from bench_recordings import N_LABELS, accuracies, few_label_head, logistic
-from measuring import RESULTS, machine, table
+from measuring import save, saved, table
 from real_recordings import FOLDER, from_debian
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -188,8 +187,7 @@ def run(data, methods, seeds):
     """Run some methods on a set and write the results after each."""
     (X, y), (X_test, y_test) = split(data)
     print(f"{data}: {len(X)} texts to train, {len(X_test)} to test", flush=True)
-    path = RESULTS / f"{data}.json"
-    results = json.loads(path.read_text("utf-8"))["results"] if path.exists() else {}
+    results = saved(data)
     for method in methods:
         heads = METHODS[method][1]
         found = {name: {"accuracy": [], "seconds": []} for name in heads}
@@ -197,15 +195,13 @@ def run(data, methods, seeds):
             Z, Z_test, seconds = features(data, method, seed)
             for name, head in heads.items():
                 parts = (Z, y), (Z_test, y_test)
-                found[name]["accuracy"].append(accuracies(head, seed, *parts, N_DRAWS))
+                row = accuracies(head, seed, *parts, N_LABELS, range(N_DRAWS))
+                found[name]["accuracy"].append(row)
                 found[name]["seconds"].append(round(seconds, 1))
-                print(seed, name, seconds, found[name]["accuracy"][-1], flush=True)
+                print(seed, name, seconds, row, flush=True)
         results |= found
-        record = {**machine("tokenizers"), "results": results}
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        text = rows_of(results)
-        path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-    print(text)
+        save(data, results, rows_of(results), "tokenizers")
+    print(rows_of(results))
 
 
 def main():
