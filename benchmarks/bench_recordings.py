@@ -398,11 +398,15 @@ def tables(results):
 
 def summary(results):
     """Return the means over the tasks, and the steps, as Markdown for the README."""
-    by_task, *others = tables(results).split("\n\n")
+    short = {
+        task: {n: rows for n, rows in of_task.items() if not n.endswith("head")}
+        for task, of_task in results.items()
+    }
+    by_task, *others = tables(short).split("\n\n")
     header, line, *rows = by_task.splitlines()
     means = [row for row in rows if row.startswith("| **mean** |")]
-    short = ["|" + row.split("|", 2)[2] for row in (header, line, *means)]
-    return "\n\n".join(["\n".join(short), *others[:-1]])
+    cut = ["|" + row.split("|", 2)[2] for row in (header, line, *means)]
+    return "\n\n".join(["\n".join(cut), *others[:-1]])
 
 
 def figure(results, path):
