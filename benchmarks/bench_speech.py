@@ -17,8 +17,8 @@ same network untrained, are contexts and latents together; log-mel spectra are t
 ``LogMel``, MFCCs are 13 with first and second differences (which look 40 ms ahead).
 "Supervised" is the same network with a linear layer for phones on every frame and one
 for speakers on the mean, trained on the labels of all training frames with as many
-updates as CPC. One thread. Results are merged into JSON and Markdown tables in
-benchmarks/results.
+updates as CPC. One thread, seconds of its CPU time. Results are merged into JSON and
+Markdown tables in benchmarks/results.
 
 With ``--librispeech FOLDER``, real recordings with the labels of the paper's authors:
 see `labelled_speech`. The paper trained on them for 300,000 updates.
@@ -208,9 +208,9 @@ def results_of(arguments, speech, seed):
     """Yield (table, row, accuracies) one after the other."""
 
     def trained(encoder, n_updates, **options):
-        begin = time.perf_counter()
+        begin = time.process_time()
         model = cpc(encoder, speech, n_updates, seed, **options)
-        seconds = time.perf_counter() - begin
+        seconds = time.process_time() - begin
         return evaluate(model.transform_steps, speech) | {"fit, seconds": seconds}
 
     if 1 in arguments.tables:
