@@ -205,7 +205,7 @@ SIZES = {
         1500,
     ),
     "many samples": (
-        "rng.normal(size=(100_000, 4))",
+        "rng.normal(size=(30_000, 4))",
         {"max_epochs": 1, "batch_size": 1000, "latent_size": 8},
         120,
         1500,
