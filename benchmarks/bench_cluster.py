@@ -14,13 +14,11 @@ Markdown tables to benchmarks/results; a part replaces its own results only.
 import json
 import os
 import pickle
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import dask
@@ -29,6 +27,7 @@ import numpy as np
 import torch
 from distributed import Client, LocalCluster
 from joblib import parallel_config
+from measuring import machine
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -300,19 +299,12 @@ def main(parts):
     }
     before = json.loads(path.read_text())["results"] if path.exists() else {}
     results = before | measured
-    packages = ("scikit-learn", "torch", "accelerate", "dask", "numpy")
-    machine = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread a process",
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
     path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        json.dumps({**machine, "results": results}, indent=1) + "\n", encoding="utf-8"
-    )
+    record = {**machine("accelerate", "dask"), "results": results}
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if set(PARTS) <= set(results):
         text = tables(results)
-        print(text, machine, sep="\n")
+        print(text)
         RESULTS.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 
 
