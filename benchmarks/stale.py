@@ -16,13 +16,13 @@ from measuring import RESULTS, defaults
 
 def measured(name):
     """Return the names of the estimators in the script that writes a result."""
-    scripts = {
-        p.stem.removeprefix("bench_"): p
-        for p in Path(__file__).parent.glob("bench_*.py")
-    }
-    script = max((n for n in scripts if name.startswith(n)), key=len)
-    text = scripts[script].read_text("utf-8")
-    return [estimator for estimator in defaults() if f"{estimator}(" in text]
+    scripts = sorted(Path(__file__).parent.glob("bench_*.py"))
+    texts = {p.stem.removeprefix("bench_"): p.read_text("utf-8") for p in scripts}
+    named = [script for script in texts if name.startswith(script)]
+    # Or a script with several sets, each with results of its own.
+    mentioned = [script for script in texts if f'"{name}"' in texts[script]]
+    script = max(named, key=len) if named else mentioned[0]
+    return [estimator for estimator in defaults() if f"{estimator}(" in texts[script]]
 
 
 def changes(record, estimators):

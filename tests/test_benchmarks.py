@@ -23,6 +23,10 @@ def test_results_of_other_defaults_are_noticed(monkeypatch):
     series = ["CPCTransformer"]
     assert stale.measured("recordings") == stale.measured("speech_1") == series
     assert stale.measured("images") == ["CPCImageTransformer"]
+    texts = ["CPCTextTransformer"]
+    assert stale.measured("documents") == stale.measured("sections") == texts
+    for path in measuring.RESULTS.glob("*.json"):
+        assert stale.measured(path.stem) or path.stem == "import"
     record = measuring.machine()
     old = record["defaults"]["CPCTransformer"]
     assert old["batch_size"] == "32"
