@@ -46,8 +46,8 @@ import bench_recordings
 import numpy as np
 import real_recordings
 import torch
-from bench_recordings import accuracies, cell, few_label_head, ridge
 from bench_speech import evaluate
+from few_labels import accuracies, cell, few_label_head, ridge
 from labelled_speech import synthetic
 from many_voices import trimmed
 from measuring import save, saved, table

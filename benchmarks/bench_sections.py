@@ -17,8 +17,8 @@ fewer, are drawn from them five times for each of three seeds.
 Columns: TF-IDF with LogisticRegression(C=10), as it is and after LSA, a truncated SVD
 to 200 columns, with L2 norm; the untrained model and CPC with their defaults, through
 StandardScaler and LogisticRegression ("head": the pipeline for few labels, with PCA and
-L2 norm); CPC with negatives of the same text, where the default takes those of the
-batch; and CPC beside LSA, with that head. One thread; seconds of CPU time.
+L2 norm); CPC with negatives of the same text (the default: of the whole batch); and CPC
+beside LSA, with that head. One thread; seconds of CPU time.
 
 Results are merged into benchmarks/results/NAME.json, from which the table is written.
 """
@@ -33,7 +33,8 @@ import warnings
 
 import numpy as np
 import torch
-from bench_recordings import N_LABELS, accuracies, few_label_head, logistic
+from bench_recordings import N_LABELS
+from few_labels import accuracies, few_label_head, logistic
 from measuring import save, saved, table
 from real_recordings import FOLDER, from_debian
 from sklearn.decomposition import TruncatedSVD

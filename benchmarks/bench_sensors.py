@@ -29,7 +29,7 @@ import numpy as np
 import real_recordings
 import torch
 from bench_classification import SETS, load
-from bench_recordings import accuracies, cell, logistic
+from few_labels import accuracies, cell, logistic
 from measuring import save, table
 from sklearn.gaussian_process.kernels import (
     RBF,

@@ -1,13 +1,13 @@
 """Seconds of the default fit, beside TS2Vec with its defaults, on eight real data sets.
 
-    python benchmarks/bench_ts2vec.py CLONE [--iterations 5]
+    python benchmarks/bench_ts2vec.py CLONE [--iterations 3]
 
 Needs the extra `benchmark`; CLONE is a clone of https://github.com/zhihanyue/ts2vec
 (MIT licence), the authors' code. It makes 200 iterations, or 600 if there are more than
 100,000 values. Only some of them are run, after one to warm up, and their time is
-multiplied: each iteration costs the same. CPC fits as a whole. The sets are those of
-`bench_classification.py`, scaled, with NaN behind short sequences, as TS2Vec takes
-them. Both in turn, one thread, seconds of its CPU time. This compares time only.
+multiplied: each iteration costs the same. CPC fits as a whole. Both take the sets
+of `bench_classification.py`; TS2Vec takes them scaled, with NaN behind short sequences.
+Both in turn, one thread, seconds of its CPU time. This compares time only.
 
 Results go into benchmarks/results/ts2vec.json, from which the table is written.
 """
@@ -74,7 +74,7 @@ def main():
     """Time both on every set."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clone")
-    parser.add_argument("--iterations", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=3)
     options = parser.parse_args()
     sys.path.insert(0, options.clone)
     torch.set_num_threads(1)

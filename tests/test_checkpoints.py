@@ -68,7 +68,7 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(method, name, tmp_path)
     without = {"callbacks": None}
     resumed.set_params(**without)
     whole.set_params(**without, **{k: resumed.get_params()[k] for k in options})
-    whole._fitted_parameters = resumed._fitted_parameters  # copies of an own module
+    whole._fitted_parameters = resumed._fitted_parameters  # both hold copies of modules
     assert state(resumed) == state(whole)
     for go_on in (resumed, whole):
         go_on.partial_fit(X, groups=np.arange(len(X)) // 6)
