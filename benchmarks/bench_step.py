@@ -129,7 +129,7 @@ def loss_step(loss, with_matrices, gradients=torch.autograd.grad):
     if with_matrices:
         predictions, wanted = None, [z, c, *predictor.parameters()]
     else:
-        predictions = randn(N_SAMPLES, N_STEPS, N_AHEAD, SIZE)
+        predictions = randn(N_SAMPLES, N_STEPS - 1, N_AHEAD, SIZE)
         wanted = [z, predictions]
     return lambda: gradients(loss(c, z, predictor, predictions), wanted)
 
@@ -173,11 +173,12 @@ def child_many_negatives():
     torch.set_num_threads(1)
     before = peak_memory()
     z = torch.randn(136, N_STEPS, SIZE, requires_grad=True)
-    predictions = torch.randn(136, N_STEPS, N_AHEAD, SIZE, requires_grad=True)
+    # Of eight samples, as of one process of several.
+    c = torch.randn(8, N_STEPS, SIZE)
+    predictions = torch.randn(8, N_STEPS - 1, N_AHEAD, SIZE, requires_grad=True)
     loss = CPCLoss(n_negatives=16_384)
     lengths = torch.full((136,), N_STEPS)
-    # Of the predictions of eight samples, as of one process of several.
-    output = CPCOutput(z, predictions[:8].flatten(2), Given(), lengths)
+    output = CPCOutput(z, c, Given(predictions), lengths)
     result = loss(output).loss
     torch.autograd.grad(result, [z, predictions])
     return before, peak_memory()

@@ -1,7 +1,8 @@
 """The losses that `bench_step.py` compares: InfoNCE of anchors, steps ahead, negatives.
 
 Each takes contexts and latents, ``(B, T', D)``, the matrices W_k, and their predictions
-``(B, T', K, D)`` or None, to be made first, and returns the loss.
+``(B, T' - 1, K, D)`` or None, to be made first, and returns the loss. The last position
+of a sample has nothing to predict.
 """
 
 import importlib.util
@@ -63,13 +64,17 @@ def pip_loss(c, z, predictor, predictions):
 
 
 class Given(Predictor):
-    """Predictions that lie ready take the place of the contexts, side by side."""
+    """Predictions that lie ready, whatever the contexts are."""
 
-    prediction_steps = N_AHEAD
+    def __init__(self, predictions):
+        super().__init__()
+        self.predictions = predictions.flatten(0, 1)
+        self.prediction_steps = N_AHEAD
 
     def forward(self, c):
-        """Return the predictions of each step ahead."""
-        return c.unflatten(-1, (N_AHEAD, -1))
+        """Return the predictions of each anchor and step ahead."""
+        assert len(c) == len(self.predictions)
+        return self.predictions
 
 
 def own_loss(c, z, predictor, predictions):
@@ -78,7 +83,7 @@ def own_loss(c, z, predictor, predictions):
     if predictions is None:
         output = CPCOutput(z, c, predictor, lengths)
     else:
-        output = CPCOutput(z, predictions.flatten(2), Given(), lengths)
+        output = CPCOutput(z, c, Given(predictions), lengths)
     return CPCLoss(n_negatives=N_NEGATIVES)(output).loss
 
 

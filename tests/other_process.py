@@ -3,6 +3,7 @@
 Prints JSON: what came out of each job. Nothing else may be printed, by no process.
 """
 
+import ctypes
 import json
 import os
 import socket
@@ -106,6 +107,25 @@ def files(path):
     return bool(np.array_equal(*(model.transform(X) for model in loaded)))
 
 
+class Usage(ctypes.Structure):
+    """What glibc says of its memory."""
+
+    _fields_ = [(f"field{i}", ctypes.c_size_t) for i in range(10)]
+
+
+def n_mapped():
+    """Return how many blocks glibc maps for 30 MiB that are wanted; None if unknown."""
+    usage = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if usage is None:
+        return None
+    usage.restype = Usage
+    before = usage().field3
+    block = torch.empty(30 * 2**20, dtype=torch.uint8)
+    found = usage().field3 - before
+    del block
+    return found
+
+
 if __name__ == "__main__":
     status = fork()  # before there are threads: Python warns of forks with threads
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -117,5 +137,6 @@ if __name__ == "__main__":
         "sequences": digest(sequences()),
         "texts": digest(texts()),
         "files": files(sys.argv[1]),
+        "mapped": n_mapped(),
     }
     print(json.dumps(results))

@@ -27,7 +27,7 @@ from ..training.diagnostics import warn_if_failed
 from ..training.fitted import Fitted, net_attributes
 from ..training.fitting import fit
 from ..training.groups import TrainingData
-from ..training.inference import BATCH_STEPS, BATCH_VALUES, Inference, run
+from ..training.inference import Inference, batch_steps, run
 from ..training.options import Objective, TrainingOptions
 from ..training.parallel import check_processes
 from ..training.runtime import autocast_type, own_settings
@@ -254,9 +254,9 @@ class BaseCPC(PretrainedMixin, CallbackSupportMixin, TransformerMixin, Hooks):
         """Yield rows and outputs as arrays, with this estimator's threads."""
         model = self.net_.module_.eval()
         in_pieces = of_pieces if can_advance(model) else None
+        inference = self._inference()
         with own_settings(self.n_jobs):
-            outputs = run(extract, source, self._inference(), in_pieces=in_pieces)
-            for rows, output in outputs:
+            for rows, output in run(extract, source, inference, in_pieces=in_pieces):
                 features = output.cpu().numpy()
                 if not np.isfinite(features).all():
                     raise ValueError("The model gives features that are not finite.")
@@ -265,11 +265,11 @@ class BaseCPC(PretrainedMixin, CallbackSupportMixin, TransformerMixin, Hooks):
     def _inference(self, device: str | None = None) -> Inference:
         """Return how the model runs. None is the device of the fitted model."""
         n_values = math.prod(self._smallest_input()[1:])  # of a step
-        n_steps = BATCH_STEPS * self.n_channels_in_ // n_values
+        encoder = None if device or self.device_ != "cpu" else self.net_.module_.encoder
         return Inference(
             device or self.device_,
             autocast_type(self.precision),
-            min(n_steps, max(1, BATCH_VALUES // n_values)),
+            batch_steps(n_values, self.n_channels_in_, encoder),
             progress=bool(self.verbose) and device is None,
         )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .._data.source import Source
+from ..nn.encoders import Encoder
 from .batches import even_batches
 from .progress import Progress
 
@@ -20,9 +21,13 @@ from .progress import Progress
 MIN_ROWS, MIN_ROWS_STEPS = 16, 1024
 # Sequences of a batch. A GPU is fastest with as many as its memory holds, a CPU with as
 # few as its caches hold; recurrent networks gain from some more.
-MAX_ROWS, MAX_ROWS_OF_GPU = 48, 1024
+MAX_ROWS, MAX_ROWS_OF_GPU = 96, 1024
 # Steps of a batch, and values of a batch with many channels.
 BATCH_STEPS, BATCH_VALUES = 2**17, 2**23
+# Steps of the first layer in a batch of a CPU.
+CACHED_STEPS = 2**13
+# Batches of shorter steps would have too few rows for the recurrent network.
+SMALLEST_STRIDE = 4
 # Longer sequences go through the model in pieces of this length, if it can advance: the
 # memory does not grow with their length.
 PIECE = 2**14
@@ -50,6 +55,30 @@ class Inference:
     autocast: torch.dtype | None
     batch_steps: int = BATCH_STEPS
     progress: bool = False
+
+
+def batch_steps(n_values: int, n_channels: int, encoder: Encoder | None) -> int:
+    """Return the input steps of a batch.
+
+    Parameters
+    ----------
+    n_values : int
+        Values of a step.
+    n_channels : int
+        Channels of the input; a step of an image has many pixels of each.
+    encoder : Encoder or None
+        What a CPU runs: its caches should hold the first layer, or `transform` takes
+        up to 1.7 times as long. None sets no such limit.
+
+    Returns
+    -------
+    int
+    """
+    n_steps = min(BATCH_STEPS * n_channels, BATCH_VALUES) // n_values
+    if encoder is not None:
+        first = (encoder.layer_downsamplings or [1])[0]
+        n_steps = min(n_steps, CACHED_STEPS * max(SMALLEST_STRIDE, first))
+    return max(1, n_steps)
 
 
 def run(

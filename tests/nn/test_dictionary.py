@@ -6,7 +6,7 @@ import torch
 
 from sklearn_cpc import CPCImageTransformer
 from sklearn_cpc.nn.encoders import DictionaryPatchEncoder
-from sklearn_cpc.nn.encoders.images import k_means
+from sklearn_cpc.nn.encoders.dictionary import k_means
 from sklearn_cpc.nn.initialization import build
 
 

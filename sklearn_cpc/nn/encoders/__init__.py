@@ -7,12 +7,8 @@ estimators take it from there; files name the class itself.
 from .audio import AudioEncoder, LogMelEncoder, SpectralKernelEncoder
 from .base import Encoder, PlainEncoder, class_name
 from .convolutions import CausalConv, ConvStack
-from .images import (
-    ConvPatchEncoder,
-    DictionaryPatchEncoder,
-    GridEncoder,
-    PatchEncoder,
-)
+from .dictionary import DictionaryPatchEncoder
+from .images import ConvPatchEncoder, GridEncoder, PatchEncoder
 from .series import ConvEncoder, FixedKernelEncoder, KernelEncoder
 from .spectra import LogMel
 from .texts import Embeddings, SentenceEncoder, TokenEncoder
