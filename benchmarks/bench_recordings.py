@@ -23,14 +23,15 @@ spectra; MiniRocket, and Hydra with MultiRocket, of aeon, both with the classifi
 the authors use, on log-mel spectra for speech; the untrained model; and CPC with its
 defaults, `encoder="log_mel"` for speech. Raw values, untrained and CPC go through
 StandardScaler and LogisticRegression; "head" is the pipeline that the documentation
-recommends for few labels, with PCA and L2 norm; "forest" is a random forest of 300
-trees. One thread.
+recommends for few labels, with PCA and L2 norm, and "groups" adds `GroupProjection` to
+it, where there are groups; "forest" is a random forest of 300 trees. One thread.
 
 Results are merged into benchmarks/results/recordings.json, from which the tables and
 the figure are written.
 """
 
 import argparse
+import functools
 import time
 import warnings
 
@@ -195,7 +196,12 @@ METHODS = {
     ),
     "CPC": (
         cpc(),
-        {"CPC": logistic, "CPC, head": few_label_head, "CPC, forest": forest},
+        {
+            "CPC": logistic,
+            "CPC, head": few_label_head,
+            "CPC, head, groups": few_label_head,
+            "CPC, forest": forest,
+        },
     ),
     "MiniRocket": (of_aeon("MiniRocket"), {"MiniRocket": ridge}),
     "Hydra": (of_aeon("HydraTransformer+MultiRocket"), {"Hydra + MultiRocket": ridge}),
@@ -217,6 +223,10 @@ def run(task, methods, seeds, n_draws):
             Z, Z_test = transform(X), transform(X_test)
             seconds = round(time.perf_counter() - begin, 1)
             for column, head in heads.items():
+                if column.endswith("groups"):
+                    if groups is None:
+                        continue
+                    head = functools.partial(head, groups=groups)
                 parts = (Z, y), (Z_test, y_test)
                 row = accuracies(head, seed, *parts, N_LABELS, range(n_draws))
                 found = results.setdefault(column, {"accuracy": [], SECONDS: []})
@@ -327,7 +337,7 @@ def tables(results):
 def summary(results):
     """Return the means over the tasks, and the steps, as Markdown for the README."""
     short = {
-        task: {n: rows for n, rows in of_task.items() if not n.endswith("head")}
+        task: {n: rows for n, rows in of_task.items() if ", head" not in n}
         for task, of_task in results.items()
     }
     by_task, *others = tables(short).split("\n\n")

@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
+from sklearn_cpc.preprocessing import GroupProjection
+
 
 def logistic(Z, seed):
     """Return a classifier of scaled features."""
@@ -19,13 +21,20 @@ def logistic(Z, seed):
     )
 
 
-def few_label_head(Z, seed):
-    """Return the head for few labels: all but the classifier has seen all features."""
-    scaler = StandardScaler().fit(Z)
+def few_label_head(Z, seed, groups=None):
+    """Return the head for few labels: all but the classifier has seen all features.
+
+    With groups, it removes the directions in which they differ.
+    """
     some = np.random.default_rng(seed).permutation(len(Z))[:4000]
-    pca = PCA(0.95, random_state=seed).fit(scaler.transform(Z[some]))
+    steps = [StandardScaler().fit(Z)]
+    Z = steps[0].transform(Z)
+    if groups is not None:
+        steps.append(GroupProjection().fit(Z, groups=groups))
+        Z = steps[1].transform(Z)
+    steps.append(PCA(0.95, random_state=seed).fit(Z[some]))
     classifier = LogisticRegression(C=100, max_iter=300, tol=1e-3)
-    return make_pipeline(scaler, pca, Normalizer(), classifier)
+    return make_pipeline(*steps, Normalizer(), classifier)
 
 
 def forest(Z, seed):

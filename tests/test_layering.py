@@ -25,7 +25,14 @@ ROOMS = {
     "_persistence.py": {"_values.py", "safetensors", "torch"},
     "metrics.py": {"sklearn"},
     "datasets/": {"sklearn"},
-    "preprocessing/": {"_data/", "_warnings.py", "pandas", "polars"},
+    "preprocessing/": {
+        "_compat.py",
+        "_data/",
+        "_warnings.py",
+        "pandas",
+        "polars",
+        "sklearn",
+    },
     # What users pass.
     "_data/": {"_warnings.py", "scipy", "sklearn", "tokenizers"},
     # The model.
