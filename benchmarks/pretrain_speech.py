@@ -47,7 +47,7 @@ from sklearn_cpc.training.state import n_updates
 
 RATE = many_voices.RATE
 OUT = Path(__file__).parent.parent / "sklearn_cpc" / "pretrained" / "speech.safetensors"
-EPOCHS = 10
+EPOCHS = 30
 PARAMETERS = {"encoder": "log_mel", "random_state": 0}
 QUICK = {"espeak": (4, 3)}
 VIEWS = 2  # noisy ones of each recording
