@@ -259,7 +259,8 @@ def phones():
 def tables(results):
     """Return the tables as Markdown."""
     done = [task for task in TASKS if task in results]
-    names = [n for n in METHODS if any(n in results[task] for task in done)]
+    known = dict.fromkeys([*METHODS, *SOURCES])  # without repetition
+    names = [n for n in known if any(n in results[task] for task in done)]
     accuracy = np.array(  # (tasks, names, numbers of labels)
         [
             [
