@@ -10,11 +10,26 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import _num_samples
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.preprocessing import GroupProjection
 
 RNG = np.random.default_rng(0)
+
+
+class Halves(GroupProjection):
+    """With groups of its own, for checks that pass none."""
+
+    def fit(self, X, y=None):
+        """Fit to every other sample as a group."""
+        return super().fit(X, groups=np.arange(_num_samples(X)) % 2)
+
+
+@parametrize_with_checks([Halves()])
+def test_checks_of_scikit_learn(estimator, check):
+    check(estimator)
 
 
 def people(n_people, n_samples=40, n_features=20, rng=RNG):
