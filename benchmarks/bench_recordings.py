@@ -24,7 +24,7 @@ the authors use, on log-mel spectra for speech; the untrained model; and CPC wit
 defaults, `encoder="log_mel"` for speech. Raw values, untrained and CPC go through
 StandardScaler and LogisticRegression; "head" is the pipeline that the documentation
 recommends for few labels, with PCA and L2 norm, and "groups" adds `GroupProjection` to
-it, where there are groups; "forest" is a random forest of 300 trees. One thread.
+it where there are groups; "forest" is a random forest of 300 trees. One thread.
 
 Results are merged into benchmarks/results/recordings.json, from which the tables and
 the figure are written.
@@ -51,7 +51,7 @@ from sklearn_cpc.nn import LogMel
 N_LABELS = (1, 5, 20, None)
 N_RECORDINGS = (1, 3, 10)  # with labels of their steps
 WINDOW = 128
-SECONDS = "seconds"
+SECONDS, GROUPS = "seconds", ", groups"
 
 
 # ---- tasks: training sequences, labels (None for none), groups; test sequences, labels
@@ -199,7 +199,7 @@ METHODS = {
         {
             "CPC": logistic,
             "CPC, head": few_label_head,
-            "CPC, head, groups": few_label_head,
+            "CPC, head" + GROUPS: few_label_head,
             "CPC, forest": forest,
         },
     ),
@@ -223,7 +223,7 @@ def run(task, methods, seeds, n_draws):
             Z, Z_test = transform(X), transform(X_test)
             seconds = round(time.perf_counter() - begin, 1)
             for column, head in heads.items():
-                if column.endswith("groups"):
+                if column.endswith(GROUPS):
                     if groups is None:
                         continue
                     head = functools.partial(head, groups=groups)
@@ -287,21 +287,22 @@ def steps(seeds, n_draws):
             yield results
 
 
+def mean_accuracy(of_task, name):
+    """Return the mean over the seeds, by number of labels; NaN if nothing was run."""
+    if name not in of_task:
+        name = name.removesuffix(GROUPS)  # a task without groups
+    if name not in of_task:
+        return np.full(len(N_LABELS), np.nan)
+    return np.mean(of_task[name]["accuracy"], 0)
+
+
 def tables(results):
     """Return the tables as Markdown."""
     known = {name for task in TASKS if task in results for name in results[task]}
     names = [n for _, heads in METHODS.values() for n in heads if n in known]
     done = [task for task in TASKS if task in results]
-    accuracy = np.array(  # (tasks, names, numbers of labels), NaN where nothing was run
-        [
-            [
-                np.mean(results[task][n]["accuracy"], 0)
-                if n in results[task]
-                else np.full(len(N_LABELS), np.nan)
-                for n in names
-            ]
-            for task in done
-        ]
+    accuracy = np.array(  # (tasks, names, numbers of labels)
+        [[mean_accuracy(results[task], n) for n in names] for task in done]
     )
     rows = [
         [task, n_labels or "all", *map(cell, of_task[:, i])]
@@ -336,15 +337,12 @@ def tables(results):
 
 def summary(results):
     """Return the means over the tasks, and the steps, as Markdown for the README."""
-    short = {
-        task: {n: rows for n, rows in of_task.items() if ", head" not in n}
-        for task, of_task in results.items()
-    }
-    by_task, *others = tables(short).split("\n\n")
-    header, line, *rows = by_task.splitlines()
-    means = [row for row in rows if row.startswith("| **mean** |")]
-    cut = ["|" + row.split("|", 2)[2] for row in (header, line, *means)]
-    return "\n\n".join(["\n".join(cut), *others[:-1]])
+    by_task, *others = tables(results).split("\n\n")
+    lines = [line.strip("| ").split(" | ") for line in by_task.splitlines()]
+    header, _, *rows = lines
+    kept = [i for i, name in enumerate(header) if i and not name.endswith("head")]
+    means = [[row[i] for i in kept] for row in rows if row[0] == "**mean**"]
+    return "\n\n".join([table([header[i] for i in kept], means), *others[:-1]])
 
 
 def figure(results, path):
