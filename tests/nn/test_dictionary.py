@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sklearn_cpc import CPCImageTransformer
-from sklearn_cpc.nn.encoders import DictionaryPatchEncoder
+from sklearn_cpc.nn.encoders import DictionaryPatchEncoder, dictionary
 from sklearn_cpc.nn.encoders.dictionary import k_means
 from sklearn_cpc.nn.initialization import build
 
@@ -57,6 +57,23 @@ def test_responses_are_those_of_the_definition():
     expected = (distances.mean(1, keepdim=True) - distances).relu()
     expected = expected.view(20, 16, -1).mean(1)
     torch.testing.assert_close(made.layers(x)[0], expected, atol=1e-3, rtol=0)
+
+
+def test_parts_that_fit_into_the_cache_give_the_whole(monkeypatch):
+    made, x = encoder(), patches(20)
+    made.calibrate(x)
+    whole = made.layers(x)
+    monkeypatch.setattr(dictionary, "IN_CACHE", 3 * 16 * 256)  # three patches
+    for part, expected in zip(made.layers(x), whole, strict=True):
+        torch.testing.assert_close(part, expected, atol=1e-5, rtol=0)
+
+
+def test_pixels_have_a_gradient():
+    made, x = encoder(), patches(20)
+    made.calibrate(x)
+    x.requires_grad_()
+    made(x).sum().backward()
+    assert (x.grad.abs().amax((1, 2, 3)) > 0).all()
 
 
 def test_large_patches_are_looked_at_in_larger_steps():

@@ -16,6 +16,8 @@ MIN_VARIANCE = 1e-2
 WHITENING = 0.1
 # Responses that are computed at once: with temporary copies, they stay in a cache.
 IN_CACHE = 2**19
+# The square root has no gradient at 0, where a window is an atom.
+MIN_SQUARE = 1e-12
 # Windows that a dictionary is learned from, and rounds of k-means.
 N_WINDOWS, N_ROUNDS = 20_000, 10
 
@@ -117,8 +119,8 @@ class DictionaryPatchEncoder(PatchEncoder):
             atoms.square().sum(1), windows.flatten(0, 1), atoms.T, alpha=-2
         ).view(len(x), -1, len(atoms))
         squares.add_(windows.square().sum(-1, keepdim=True))
-        distances = squares.clamp_(min=0).sqrt_()
-        return distances.neg_().sub_(distances.mean(-1, keepdim=True)).relu_()
+        distances = squares.clamp_(min=MIN_SQUARE).sqrt_()
+        return F.relu(distances.mean(-1, keepdim=True) - distances)
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
