@@ -70,10 +70,11 @@ def transform_step(**sizes):
 def loss_step(negatives):
     """Return a function that computes a loss and its gradients."""
     z = torch.randn(136, 128, 256, requires_grad=True)
-    predictions = torch.randn(8, 128, 12, 256, requires_grad=True)
+    c = torch.randn(8, 128, 256)
+    predictions = torch.randn(8, 127, 12, 256, requires_grad=True)
     loss, lengths = CPCLoss(n_negatives=negatives), torch.full((136,), 128)
     return lambda: torch.autograd.grad(
-        loss(CPCOutput(z, predictions.flatten(2), Given(), lengths)).loss,
+        loss(CPCOutput(z, c, Given(predictions), lengths)).loss,
         [z, predictions],
     )
 
