@@ -41,6 +41,18 @@ def test_results_of_other_defaults_are_noticed(monkeypatch):
     assert stale.changes(record, series) == ["the defaults are not recorded"]
 
 
+def test_all_losses_of_the_benchmarks_run_and_have_gradients(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import bench_scaling
+    import bench_step
+    import step_losses
+
+    for with_matrices in (True, False):
+        step = bench_step.loss_step(step_losses.own_loss, with_matrices)
+        assert all(gradient.abs().sum() > 0 for gradient in step())
+    assert all(part.abs().sum() > 0 for part in bench_scaling.loss_step(16)())
+
+
 @pytest.mark.slow
 def test_the_script_for_gpus_runs_with_tiny_sizes_on_a_cpu():
     """So that the minutes of a GPU are not lost to a slip."""
