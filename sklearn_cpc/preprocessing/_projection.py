@@ -22,10 +22,10 @@ FEATURES_FOR_EACH = 10
 class GroupProjection(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Take out of features what tells groups apart, such as persons.
 
-    The means of the groups span a few directions. They are removed from all samples,
-    also from those of groups that `fit` has not seen. This is nuisance attribute
-    projection [1]_. Put it between a scaler and a classifier, and fit it on all
-    sequences, with or without labels, if the labels are few.
+    The means of the groups differ in a few directions. `transform` removes these
+    directions from all samples, also in groups that `fit` has not seen. This is
+    nuisance attribute projection [1]_. Put it between a scaler and a classifier. If
+    labels are few, fit it on all sequences, with or without labels.
 
     All groups should contain the same classes: otherwise the differences between
     classes are removed, too.
