@@ -17,8 +17,9 @@ fewer, are drawn from them five times for each of three seeds.
 Columns: TF-IDF with LogisticRegression(C=10), as it is and after LSA, a truncated SVD
 to 200 columns, with L2 norm; the untrained model and CPC with their defaults, through
 StandardScaler and LogisticRegression ("head": the pipeline for few labels, with PCA and
-L2 norm); CPC with negatives of the same text (the default: of the whole batch); and CPC
-beside LSA, with that head. One thread; seconds of CPU time.
+L2 norm); CPC with negatives of the same text (the default: of the whole batch), and
+with pooling="sif", in which rare tokens count more; and CPC beside LSA, with that head.
+One thread; seconds of CPU time.
 
 Results are merged into benchmarks/results/NAME.json, from which the table is written.
 """
@@ -144,6 +145,7 @@ METHODS = {
         cpc(negatives="same_sequence"),
         {"CPC, same text, head": few_label_head},
     ),
+    "sif": (cpc(pooling="sif"), {"CPC, sif, head": few_label_head}),
     "both": (None, {"CPC and LSA, head": few_label_head}),
 }
 SETS = {"sections": sections, "documents": documents}

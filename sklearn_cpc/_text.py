@@ -1,6 +1,6 @@
 """The estimator for texts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, ClassVar, cast
 
@@ -9,12 +9,18 @@ import torch
 
 from ._base import CROP_LENGTH, BaseCPC, Words
 from ._compat import HasMethods, Interval, StrOptions
-from ._data.embeddings import cooccurrence_vectors, vectors_of
+from ._data.embeddings import (
+    common_component,
+    cooccurrence_vectors,
+    smooth_inverse_frequencies,
+)
 from ._data.source import Source
 from ._data.texts import N_RESERVED, TextReader, Texts, read_texts
+from ._data.vectors import vectors_of
 from .nn.encoders import TEXT_ENCODERS, Encoder, SentenceEncoder, TokenEncoder
 from .nn.initialization import build
 from .nn.model import Model
+from .nn.pooling import POOLINGS
 from .training.architecture import AutoDefaults, StepWords
 
 
@@ -46,12 +52,16 @@ class CPCTextTransformer(BaseCPC):
         256, or the most frequent ones. All others are one unknown token.
     lowercase : bool, default=False
         Whether texts are lowercased before they are split into tokens.
-    embeddings : {"cooccurrence", "random"} or mapping, default="cooccurrence"
+    embeddings : {"cooccurrence", "random"}, mapping, model or tuple, \
+            default="cooccurrence"
         The vectors of tokens. "cooccurrence": a factorisation of the pointwise mutual
-        information of tokens in the same texts; training does not change it. "random":
-        learned with the model from random ones. A mapping from token to vector, such as
-        ``dict(zip(vectors.index_to_key, vectors.vectors))`` of gensim, which training
-        does not change, either; a token without a vector gets zeros.
+        information of tokens in the same texts. "random": learned with the model from
+        random ones. Or your own vectors: a mapping from token to vector; a model of
+        gensim (``KeyedVectors``), fastText or model2vec (``StaticModel``); a pair
+        ``(vectors, tokens)`` of an array of shape (n_tokens, size), or the path of a
+        safetensors file with one, and the tokens in its order or a mapping from token
+        to row. A token without a vector gets zeros. Training changes random vectors
+        only.
     crop_length : int, "auto" or None, default="auto"
         Longest window, in steps, that one update sees of a text. Longer texts are
         cropped at random. "auto" is 48 tokens or 32 sentences, None takes whole texts.
@@ -104,7 +114,12 @@ class CPCTextTransformer(BaseCPC):
         "tokenizer": [StrOptions({"bpe", "word"}), HasMethods(["to_str"]), callable],
         "vocabulary_size": [Interval(Integral, 1, 2**24 - N_RESERVED, closed="both")],
         "lowercase": ["boolean"],
-        "embeddings": [StrOptions({"cooccurrence", "random"}), Mapping],
+        "embeddings": [
+            StrOptions({"cooccurrence", "random"}),
+            HasMethods(["__contains__", "__getitem__"]),  # mappings, gensim, fastText
+            HasMethods(["tokenize", "encode"]),  # model2vec
+            tuple,
+        ],
         "crop_length": CROP_LENGTH,
     }
     _architecture_parameters = (
@@ -124,6 +139,7 @@ class CPCTextTransformer(BaseCPC):
         negatives_within="batch",
     )
     _words = Words(sample="text", kept="vocabulary")
+    _poolings = tuple(POOLINGS)
     _fitted_types: ClassVar[dict[str, Any]] = {
         **BaseCPC._fitted_types,
         "_reader": (TextReader,),
@@ -240,23 +256,31 @@ class CPCTextTransformer(BaseCPC):
         return self._reader.with_tokenizer(self.tokenizer).read(texts)
 
     def _build_encoder(self, source: Source, generator: torch.Generator) -> Encoder:
+        texts = cast(Texts, source)
         n_tokens = len(self.vocabulary_) + N_RESERVED
-        make = TEXT_ENCODERS[self.unit]
-        if isinstance(self.embeddings, str) and self.embeddings == "random":
-            return build(make, generator, (n_tokens, self.latent_size))
-        if isinstance(self.embeddings, str):
-            rng = np.random.default_rng(
-                int(torch.randint(2**31, (), generator=generator))
-            )
-            texts = cast(Texts, source)
-            vectors = cooccurrence_vectors(texts, n_tokens, self.latent_size, rng)
+        vectors = self._vectors(texts, n_tokens, generator)
+        size = self.latent_size if vectors is None else vectors.shape[1]
+        sizes = n_tokens, self.latent_size, size, vectors is not None, True
+        encoder = build(TEXT_ENCODERS[self.unit], generator, sizes)
+        weights = smooth_inverse_frequencies(texts, n_tokens)
+        if vectors is None:
+            encoder.fill(weights)
         else:
-            vectors = vectors_of(self.vocabulary_, self.embeddings)
-        sizes = n_tokens, self.latent_size, vectors.shape[1], True
-        encoder = build(make, generator, sizes)
-        with torch.no_grad():
-            encoder.embedding.weight.copy_(torch.from_numpy(vectors))
+            encoder.fill(weights, vectors, common_component(texts, vectors, weights))
         return encoder
+
+    def _vectors(
+        self, texts: Texts, n_tokens: int, generator: torch.Generator
+    ) -> np.ndarray | None:
+        """Return the vectors of tokens; None if training learns them."""
+        named = self.embeddings if isinstance(self.embeddings, str) else None
+        if named == "random":
+            return None
+        if named == "cooccurrence":
+            seed = int(torch.randint(2**31, (), generator=generator))
+            rng = np.random.default_rng(seed)
+            return cooccurrence_vectors(texts, n_tokens, self.latent_size, rng)
+        return vectors_of(self.vocabulary_, self.embeddings)
 
     def _check_restored(self, attributes: dict[str, Any], model: Model) -> None:
         reader, encoder = attributes["_reader"], model.encoder

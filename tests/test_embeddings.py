@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+import safetensors.numpy
+import safetensors.torch
+import torch
+from sklearn.base import clone
 
 from sklearn_cpc import CPCTextTransformer
 from sklearn_cpc._data.embeddings import WINDOW, cooccurrence_vectors
@@ -128,12 +132,95 @@ def test_own_vectors(tmp_path):
         ({"boat": [[1.0]]}, "vectors of one size"),
         ({"boat": []}, "vectors of one size"),
         ({"boat": [np.nan]}, "not finite"),
-        ("glove", "'embeddings' parameter .* must be"),
+        ("glove", "'glove' must be 'cooccurrence', 'random', a mapping"),
+        ([[1.0, 2.0]], "must be 'cooccurrence', 'random', a mapping"),
+        (3, "'embeddings' parameter .* must be"),
+        ((np.eye(2),), r"a pair \(vectors, tokens\), got 1 parts"),
+        ((np.eye(2), ["boat"]), "2 vectors for 1 different tokens"),
+        ((np.eye(2), ["boat", "boat"]), "2 vectors for 1 different tokens"),
+        ((np.eye(2), {"boat": 2}), "has the row 2, but rows are numbers from 0 to 1"),
+        ((np.eye(2), {"boat": -1}), "has the row -1, but"),
+        ((np.eye(2), {"boat": "1"}), "has the row '1', but"),
+        ((np.eye(2), "boat"), "must be a list of str"),
+        ((np.eye(2), 3), "must be a list of str"),
+        ((np.ones(2), ["boat", "sail"]), r"got the shape \(2,\)"),
+        ((np.ones((0, 2)), []), r"got the shape \(0, 2\)"),
+        (([["a"], ["b"]], ["boat", "sail"]), "of numbers, got"),
     ],
 )
 def test_bad_vectors(own, message):
     with pytest.raises(ValueError, match=message):
         CPCTextTransformer(embeddings=own, max_epochs=0, **SMALL).fit(texts())
+
+
+def expected_of(pair):
+    """Return the features with the same vectors as a mapping."""
+    matrix, tokens = pair
+    own = dict(zip(tokens, matrix, strict=True))
+    cpc = CPCTextTransformer(embeddings=own, max_epochs=0, **SMALL)
+    return cpc.fit_transform(texts())
+
+
+TOKENS = [*KITCHEN, "elsewhere", *SEA]
+MATRIX = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+
+
+def files(folder):
+    """Return a matrix as an array, a memory map, and in files of safetensors."""
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "matrix.npy", MATRIX)
+    alone = {"vectors": MATRIX}
+    safetensors.numpy.save_file(alone, folder / "alone.safetensors")
+    beside = {"weights": MATRIX[:, 0], "vectors": MATRIX, "scale": np.ones((1, 1, 1))}
+    safetensors.numpy.save_file(beside, folder / "beside.safetensors")
+    return {
+        "array": MATRIX,
+        "list": MATRIX.tolist(),
+        "memory map": np.load(folder / "matrix.npy", mmap_mode="r"),
+        "file": folder / "alone.safetensors",
+        "beside others": str(folder / "beside.safetensors"),
+    }
+
+
+@pytest.mark.parametrize(
+    "form", ["array", "list", "memory map", "file", "beside others"]
+)
+def test_a_matrix_and_its_tokens(form, tmp_path):
+    vectors = files(tmp_path)[form]
+    expected = expected_of((MATRIX, TOKENS))
+    rows = {token: row for row, token in enumerate(TOKENS) if token != "elsewhere"}
+    for tokens in (TOKENS, tuple(TOKENS), np.array(TOKENS), rows):
+        cpc = CPCTextTransformer(embeddings=(vectors, tokens), max_epochs=0, **SMALL)
+        np.testing.assert_array_equal(clone(cpc).fit_transform(texts()), expected)
+
+
+def test_a_model_file_asks_for_the_pair_again(tmp_path):
+    """It holds a copy of the vectors, and no path of this machine."""
+    pair = str(files(tmp_path)["file"]), TOKENS
+    cpc = CPCTextTransformer(embeddings=pair, max_epochs=0, **SMALL).fit(texts())
+    cpc.save(tmp_path / "model")
+    assert str(tmp_path).encode() not in (tmp_path / "model").read_bytes()
+    with pytest.raises(ValueError, match=r"your own embeddings \(tuple\)"):
+        CPCTextTransformer.load(tmp_path / "model")
+    loaded = CPCTextTransformer.load(tmp_path / "model", embeddings=pair)
+    np.testing.assert_array_equal(loaded.transform(texts()), cpc.transform(texts()))
+
+
+def test_bad_files(tmp_path):
+    two = {"a": MATRIX, "b": MATRIX}
+    safetensors.numpy.save_file(two, tmp_path / "two.safetensors")
+    half = {"vectors": torch.from_numpy(MATRIX).bfloat16()}
+    safetensors.torch.save_file(half, tmp_path / "half.safetensors")
+    (tmp_path / "text.safetensors").write_text("boat 1 2 3")
+    for name, error, message in [
+        ("two", ValueError, "has 2 matrices among its tensors.* one of 'a', 'b'"),
+        ("half", ValueError, "numpy cannot read .* Convert them to float32"),
+        ("text", ValueError, "is not a safetensors file"),
+        ("none", FileNotFoundError, "No such file"),
+    ]:
+        pair = tmp_path / f"{name}.safetensors", TOKENS
+        with pytest.raises(error, match=message):
+            CPCTextTransformer(embeddings=pair, max_epochs=0, **SMALL).fit(texts())
 
 
 def test_equal_fits_are_equal():

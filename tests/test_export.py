@@ -13,7 +13,7 @@ from torch import nn
 from sklearn_cpc import CPCTransformer, _export
 from sklearn_cpc.nn.contexts import CONTEXTS
 from sklearn_cpc.nn.encoders import ENCODERS
-from sklearn_cpc.nn.pooling import POOLINGS
+from sklearn_cpc.nn.pooling import UNWEIGHTED
 
 RNG = np.random.default_rng(0)
 # Far from zero, as raw values are.
@@ -76,7 +76,7 @@ def test_every_encoder_and_context(encoder, context, tmp_path):
 @pytest.mark.parametrize("scaling", ["channel", "sample", None])
 def test_scaling_is_in_the_graph(scaling, tmp_path):
     needs_onnx()
-    estimator = fitted(scaling=scaling, pooling=tuple(POOLINGS))
+    estimator = fitted(scaling=scaling, pooling=UNWEIGHTED)
     path = tmp_path / "model.onnx"
     estimator.export_onnx(path)
     constant = np.full((30, 2), 5, np.float32)

@@ -34,7 +34,7 @@ ROOMS = {
         "sklearn",
     },
     # What users pass.
-    "_data/": {"_warnings.py", "scipy", "sklearn", "tokenizers"},
+    "_data/": {"_warnings.py", "safetensors", "scipy", "sklearn", "tokenizers"},
     # The model.
     "nn/": {"nn/encoders/", "torch"},
     "nn/encoders/": {
@@ -112,7 +112,7 @@ ROOMS = {
 ANY = {
     "X", "y", "groups", "path", "chunk", "ax", "estimator", "input_features", "values",
     "value", "item", "frame", "scores", "classifier", "target",
-    "parameters", "tokenizer", "reducer", "options", "kwargs", "args",
+    "parameters", "embeddings", "tokenizer", "reducer", "options", "kwargs", "args",
     "ctx", "dataset", "step_fn", "classes", "fit_params", "cb_kwargs", "method",
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.nn.contexts import CONTEXTS
-from sklearn_cpc.nn.pooling import POOLINGS, RunningPooling
+from sklearn_cpc.nn.pooling import POOLINGS, UNWEIGHTED, RunningPooling
 from sklearn_cpc.training import inference
 
 RNG = np.random.default_rng(0)
@@ -41,7 +41,7 @@ def in_pieces(monkeypatch, size):
     ],
 )
 def test_pieces_give_the_features_of_the_whole(monkeypatch, context, features, size):
-    cpc = fit(context=context, features=features, pooling=tuple(POOLINGS))
+    cpc = fit(context=context, features=features, pooling=UNWEIGHTED)
     whole = cpc.transform(X)
     in_pieces(monkeypatch, size)
     np.testing.assert_allclose(cpc.transform(X), whole, rtol=0, atol=1e-5)
@@ -114,11 +114,13 @@ def test_a_module_that_cannot_go_on_takes_sequences_whole(monkeypatch):
 def test_running_pooling_is_the_pooling_of_the_whole(size):
     h = torch.randn(3, 16, 4, generator=torch.Generator().manual_seed(0)) + 3
     mask = (torch.arange(16) < torch.tensor([16, 1, 9])[:, None])[..., None]
+    weights = torch.rand(3, 16, 1, generator=torch.Generator().manual_seed(1)) * mask
     pool = RunningPooling(list(POOLINGS))
-    for part, valid in zip(h.split(size, 1), mask.split(size, 1), strict=True):
-        pool.push(part, valid)
+    for part in zip(*(x.split(size, 1) for x in (h, mask, weights)), strict=True):
+        pool.push(*part)
     for name, pooling in POOLINGS.items():
-        torch.testing.assert_close(pool.value(name), pooling(h, mask))
+        expected = pooling(h, weights if pooling.weighted else mask)
+        torch.testing.assert_close(pool.value(name), expected)
 
 
 PEAK = """

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_cpc import CPCTransformer
 from sklearn_cpc.nn.features import FEATURES, named_layers
-from sklearn_cpc.nn.pooling import POOLINGS
+from sklearn_cpc.nn.pooling import UNWEIGHTED
 from sklearn_cpc.nn.window_pooling import WindowPooling
 from sklearn_cpc.training import inference
 
@@ -80,7 +80,7 @@ def test_steps_are_the_statistics_of_their_windows(encoder, downsamplings, step_
         random_state=0,
     ).fit(samples)
     assert [f for _, f in activations(cpc, samples[0]).values()] == downsamplings
-    for pooling in (tuple(POOLINGS), "auto"):
+    for pooling in (UNWEIGHTED, "auto"):
         cpc.set_params(pooling=pooling, step_window=step_window)
         for steps, x in zip(cpc.transform_steps(samples), samples, strict=True):
             wanted = expected_steps(cpc, x)
@@ -88,7 +88,7 @@ def test_steps_are_the_statistics_of_their_windows(encoder, downsamplings, step_
 
 
 @pytest.mark.parametrize("every", [1, 3, 4])
-@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("name", UNWEIGHTED)
 def test_pieces_give_the_bits_of_the_whole_and_the_values_of_a_loop(name, every):
     h = torch.randn(3, 50, 4, generator=torch.Generator().manual_seed(0)) + 1
     steps = h.double().transpose(0, 1).numpy()  # (T, B, D)
@@ -133,7 +133,7 @@ def test_names_are_those_of_transform(features, pooling):
 
 
 def test_the_last_step_of_a_long_window_is_the_feature_of_the_sequence():
-    cpc = fit(step_window=10**9, pooling=tuple(POOLINGS))
+    cpc = fit(step_window=10**9, pooling=UNWEIGHTED)
     ends = X[0][:385], X[1][:289]  # a latent is their last step
     last = [steps[-1] for steps in cpc.transform_steps(list(ends))]
     np.testing.assert_allclose(last, cpc.transform(list(ends)), atol=1e-5)
@@ -141,7 +141,7 @@ def test_the_last_step_of_a_long_window_is_the_feature_of_the_sequence():
 
 @pytest.mark.parametrize(
     ("context", "pooling"),
-    [("gru", tuple(POOLINGS)), ("conv", tuple(POOLINGS)), ("lstm", "auto")],
+    [("gru", UNWEIGHTED), ("conv", UNWEIGHTED), ("lstm", "auto")],
 )
 @pytest.mark.parametrize(("size", "n"), [(1, 150), (33, 400), (300, 400)])
 def test_streams_give_the_steps_of_the_whole(context, pooling, size, n):
@@ -181,7 +181,7 @@ def test_no_step_sees_the_future():
 def test_onnx(step_window, tmp_path):
     pytest.importorskip("onnx", reason="needs the extra onnx")
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
-    cpc = fit(step_window=step_window, pooling=tuple(POOLINGS))
+    cpc = fit(step_window=step_window, pooling=UNWEIGHTED)
     cpc.export_onnx(tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     for x in (X[0], X[1][:3], X[2]):

@@ -16,7 +16,7 @@ from .._data.source import Source
 from ..nn.encoders import Encoder
 from ..nn.features import PooledFeatures, StepFeatures
 from ..nn.model import CPC, Model
-from ..nn.pooling import POOLINGS, Statistics
+from ..nn.pooling import UNWEIGHTED, Statistics
 from ..training.architecture import Architecture, AutoDefaults, StepWords
 from ..training.batches import Augmentation
 from ..training.net import CPCNet
@@ -49,6 +49,8 @@ class Hooks(DocumentationLink, SharedParameters, ABC):
     _auto_defaults: ClassVar[AutoDefaults] = AutoDefaults()
     # Words for the docstring.
     _words: ClassVar[Words] = Words()
+    # What `pooling` may be.
+    _poolings: ClassVar[tuple[str, ...]] = UNWEIGHTED
     # Longest training window of estimators without this parameter: whole samples.
     crop_length: int | Literal["auto"] | None = None
 
@@ -180,5 +182,5 @@ class Hooks(DocumentationLink, SharedParameters, ABC):
 
     def _statistics(self) -> Statistics:
         if self.pooling != "auto":
-            names("pooling", self.pooling, POOLINGS)
+            names("pooling", self.pooling, self._poolings)
         return Statistics.of(self.pooling)

@@ -384,8 +384,11 @@ def plain_values(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]
     """Return the values that a file can hold, and the types of the others."""
     plain, other = {}, {}
     for name, value in values.items():
+        parts = value if isinstance(value, tuple) else ()
+        single = all(isinstance(part, str | int | float | None) for part in parts)
         try:
-            if isinstance(value, Mapping):  # vectors, of which the model has a copy
+            # Vectors of tokens: the model has a copy of them.
+            if isinstance(value, Mapping) or not single:
                 raise TypeError
             dump({name: value}, "value")
             plain[name] = value

@@ -1,7 +1,4 @@
-"""Vectors of tokens: from the texts themselves, or the user's own."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Vectors of tokens from the texts themselves."""
 
 import numpy as np
 from scipy import sparse
@@ -15,6 +12,10 @@ WINDOW = 256
 N_COUNTED = 2**20
 # Exponent of the counts of context tokens, against a bias towards rare ones [1]_.
 SMOOTHING = 0.75
+# Texts that tell what the means of all have in common.
+N_MEANS = 2**12
+# A token of this share of all tokens has half the weight of a very rare one.
+HALF_WEIGHT = 1e-3
 
 
 def cooccurrence_vectors(
@@ -96,46 +97,48 @@ def _positive_information(counts: sparse.coo_matrix) -> sparse.csr_matrix:
     )
 
 
-def vectors_of(vocabulary: Mapping[str, int], vectors: Mapping[str, Any]) -> np.ndarray:
-    """Return the user's vectors of known tokens, by id.
+def smooth_inverse_frequencies(texts: Texts, n_tokens: int) -> np.ndarray:
+    """Return a weight for each token, a / (a + p), with its share p of all tokens [1]_.
 
     Parameters
     ----------
-    vocabulary : mapping of str to int
-        The ids of tokens.
-    vectors : mapping of str to array-like of shape (size,)
-        ``token in vectors`` and ``vectors[token]`` suffice.
+    texts : Texts
+    n_tokens : int
+        Number of different ids.
 
     Returns
     -------
-    ndarray of shape (n_tokens, size), float32
-        Zeros for tokens without a vector.
+    ndarray of shape (n_tokens,), float32
+        1 for tokens that do not occur.
 
-    Raises
-    ------
-    ValueError
-        If no token has a vector, or if their sizes differ or values are not finite.
+    References
+    ----------
+    .. [1] S. Arora, Y. Liang, T. Ma (2017), A Simple but Tough-to-Beat Baseline for
+       Sentence Embeddings, ICLR.
     """
-    found = {
-        i: np.asarray(vectors[token], dtype=np.float32)
-        for token, i in vocabulary.items()
-        if token in vectors
-    }
-    if not found:
-        raise ValueError(
-            f"embeddings has no vector for any of the {len(vocabulary)} tokens, such "
-            f"as {sorted(vocabulary)[:3]}. Choose a tokenizer with the same tokens."
-        )
-    shapes = {vector.shape for vector in found.values()}
-    if len(shapes) > 1 or len(shapes.copy().pop()) != 1 or shapes == {(0,)}:
-        raise ValueError(
-            "embeddings must have vectors of one size, got the shapes "
-            f"{', '.join(map(str, sorted(shapes)[:3]))}."
-        )
-    (size,) = shapes.pop()
-    result = np.zeros((len(vocabulary) + N_RESERVED, size), np.float32)
-    for i, vector in found.items():
-        result[i] = vector
-    if not np.isfinite(result).all():
-        raise ValueError("embeddings has a vector that is not finite.")
-    return result
+    counts = np.bincount(np.concatenate(texts.ids), minlength=n_tokens)
+    weights: np.ndarray = HALF_WEIGHT / (HALF_WEIGHT + counts / counts.sum())
+    return weights.astype(np.float32)
+
+
+def common_component(
+    texts: Texts, vectors: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return the first component of the weighted mean vectors of texts.
+
+    Parameters
+    ----------
+    texts : Texts
+    vectors : ndarray of shape (n_tokens, size)
+    weights : ndarray of shape (n_tokens,)
+
+    Returns
+    -------
+    ndarray of shape (size,), float32
+        Of length 1, or zeros if all means are zeros.
+    """
+    some = texts.ids[:: -(-len(texts.ids) // N_MEANS)]
+    means = np.array([weights[ids] @ vectors[ids] / weights[ids].sum() for ids in some])
+    lengths, components = np.linalg.eigh(means.T @ means)
+    first: np.ndarray = components[:, -1] * (lengths[-1] > 0)
+    return first.astype(np.float32)

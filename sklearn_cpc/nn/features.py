@@ -106,6 +106,27 @@ class PooledFeatures(nn.Module):
         super().__init__()
         self.model, self.features = model, features
         self.statistics = Statistics.of(pooling)
+        names = {*self.statistics.layers, *self.statistics.context}
+        self.weighted = any(POOLINGS[name].weighted for name in names)
+        if self.weighted and model.encoder.sif is None:
+            raise ValueError(
+                "pooling='sif' needs the frequencies of tokens, which only models of "
+                "texts have, and no older file: fit again."
+            )
+
+    def weights(self, x: Tensor, lengths: Tensor) -> Tensor | None:
+        """Return how much each step counts, (B, T, 1); None if nothing asks for it."""
+        sif = self.model.encoder.sif
+        if not self.weighted or sif is None:
+            return None
+        return sif.of_steps(x) * step_mask(lengths, x.shape[1])[..., None]
+
+    def finished(self, layer: str, statistic: str, pooled: Tensor) -> Tensor:
+        """Return a feature, (B, D): what its pooling removes from it is removed."""
+        sif = self.model.encoder.sif
+        if statistic == "sif" and layer == "layer1" and sif is not None:
+            return sif.without_component(pooled)
+        return pooled
 
     def named(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Return the pooled features of each layer and statistic, ``(B, D)``."""
@@ -116,14 +137,17 @@ class PooledFeatures(nn.Module):
             and not is_tracing()
             and bool((lengths >= x.shape[1]).all())
         )
+        weights = self.weights(x, lengths)
         for layer, (h, factor) in named_layers(self.model, x, self.features).items():
             mask = None
             if not full:
                 mask = step_mask(latent_lengths(lengths, factor), h.shape[1])[..., None]
             for region, part, valid in self.regions(h.float(), mask):
                 for statistic in self.statistics.of_layer(layer):
-                    pooled[f"{layer}_{statistic}{region}"] = POOLINGS[statistic](
-                        part, valid
+                    pool = POOLINGS[statistic]
+                    value = pool(part, weights if pool.weighted else valid)
+                    pooled[f"{layer}_{statistic}{region}"] = self.finished(
+                        layer, statistic, value
                     )
         return pooled
 

@@ -6,7 +6,7 @@ To add one: write a class and name it in `POOLINGS`.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,7 +20,14 @@ class Pooling(ABC):
 
     The call is ``(h, mask) -> (B, D)``, with `h` of shape (B, T, D) and a boolean mask
     of shape (B, T, 1). None says that all steps are valid, which is faster.
+
+    Attributes
+    ----------
+    weighted : bool, default=False
+        Whether the mask holds weights of the steps instead, 0 where one is not valid.
     """
+
+    weighted: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
@@ -39,7 +46,7 @@ class Pooling(ABC):
         before, part : tuple of Tensor
             What `start` or `merge` returned for each of them, in their order in time.
         share : Tensor of shape (B, 1)
-            The second part's share of the steps.
+            The second part's share of the steps, or of their weights.
 
         Returns
         -------
@@ -79,6 +86,12 @@ class Mean(Pooling):
 
     def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
         return (merged_mean(before[0], part[0], share),)
+
+
+class WeightedMean(Mean):
+    """Mean over the steps, which count by their weights."""
+
+    weighted = True
 
 
 class Max(Pooling):
@@ -159,7 +172,10 @@ POOLINGS: dict[str, Pooling] = {
     "std": Std(),
     "ppv": PPV(),
     "last": Last(),
+    "sif": WeightedMean(),
 }
+# Those that any sequence has; the others need weights, which tokens have.
+UNWEIGHTED = tuple(name for name, pooling in POOLINGS.items() if not pooling.weighted)
 
 
 @dataclass(frozen=True)
@@ -216,8 +232,9 @@ class RunningPooling:
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
         self._pooled: dict[str, Pooled] = {}
+        self._seen: dict[str, Tensor] = {}  # steps, or their weights, (B, 1)
 
-    def push(self, h: Tensor, mask: Tensor) -> None:
+    def push(self, h: Tensor, mask: Tensor, weights: Tensor | None = None) -> None:
         """Add the next steps.
 
         Parameters
@@ -226,19 +243,22 @@ class RunningPooling:
             The first call must have a valid step of every sequence.
         mask : Tensor of shape (B, T, 1)
             False from where a sequence has ended.
+        weights : Tensor of shape (B, T, 1), default=None
+            For weighted statistics; 0 where the mask is False.
         """
-        n_steps = mask.sum(1)  # (B, 1)
-        part = {name: POOLINGS[name].start(h, mask) for name in self.names}
-        if not self._pooled:
-            self._n_steps, self._pooled = n_steps, part
-            return
-        self._n_steps = self._n_steps + n_steps
-        share = n_steps / self._n_steps
-        for name, before in self._pooled.items():
-            merged = POOLINGS[name].merge(before, part[name], share)
+        for name in self.names:
+            pooling = POOLINGS[name]
+            counts = weights if pooling.weighted and weights is not None else mask
+            part, new = pooling.start(h, counts), counts.sum(1)
+            if name not in self._pooled:
+                self._pooled[name], self._seen[name] = part, new
+                continue
+            self._seen[name] = self._seen[name] + new
+            before = self._pooled[name]
+            merged = pooling.merge(before, part, new / self._seen[name])
             self._pooled[name] = tuple(
-                torch.where(n_steps > 0, new, old)
-                for new, old in zip(merged, before, strict=True)
+                torch.where(new > 0, after, old)
+                for after, old in zip(merged, before, strict=True)
             )
 
     def value(self, name: str) -> Tensor:

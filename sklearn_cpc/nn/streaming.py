@@ -173,16 +173,20 @@ def pooled_pieces(extract: PooledFeatures, pieces: Pieces) -> Tensor:
     stream = LayerStream(extract.model, extract.features)
     pools: dict[str, RunningPooling] = {}
     for x, lengths in pieces:
-        start = stream.n_steps
+        start, weights = stream.n_steps, extract.weights(x, lengths)
         for name, (h, factor) in stream.push(x).items():
             n_valid = latent_lengths(start + lengths, factor) - -(-start // factor)
             if h.shape[1]:
                 if name not in pools:
                     pools[name] = RunningPooling(extract.statistics.of_layer(name))
-                pools[name].push(h.float(), step_mask(n_valid, h.shape[1])[..., None])
-    return torch.cat(
-        [pool.value(name) for pool in pools.values() for name in pool.names], 1
-    )
+                mask = step_mask(n_valid, h.shape[1])[..., None]
+                pools[name].push(h.float(), mask, weights)
+    values = [
+        extract.finished(layer, statistic, pool.value(statistic))
+        for layer, pool in pools.items()
+        for statistic in pool.names
+    ]
+    return torch.cat(values, 1)
 
 
 def step_pieces(extract: StepFeatures, pieces: Pieces) -> Tensor:

@@ -6,7 +6,7 @@ from sklearn_cpc.nn.contexts import GRUContext
 from sklearn_cpc.nn.encoders.series import FixedKernelEncoder
 from sklearn_cpc.nn.features import FEATURES, PooledFeatures, StepFeatures, named_layers
 from sklearn_cpc.nn.initialization import initialize
-from sklearn_cpc.nn.pooling import POOLINGS
+from sklearn_cpc.nn.pooling import UNWEIGHTED
 from sklearn_cpc.nn.predictors import LinearPredictor
 from sklearn_cpc.nn.streaming import pooled_pieces
 
@@ -88,7 +88,7 @@ def test_auto_takes_more_statistics_of_the_contexts(model, x):
 def test_pieces_have_the_features_of_the_whole(model, x, size):
     """Also with statistics that differ from layer to layer."""
     lengths = torch.tensor([50, 20])
-    for pooling in ("auto", tuple(POOLINGS)):
+    for pooling in ("auto", UNWEIGHTED):
         extract = PooledFeatures(model, "all", pooling)
         starts = torch.arange(0, 50, size)
         pieces = [

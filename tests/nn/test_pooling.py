@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sklearn_cpc.nn.masks import latent_lengths, step_mask
-from sklearn_cpc.nn.pooling import POOLINGS, Statistics
+from sklearn_cpc.nn.pooling import POOLINGS, UNWEIGHTED, Statistics
 
 REFERENCES = {
     "mean": lambda h: h.mean(0),
@@ -14,7 +14,7 @@ REFERENCES = {
 }
 
 
-@pytest.mark.parametrize("name", POOLINGS)
+@pytest.mark.parametrize("name", UNWEIGHTED)
 def test_pools_the_valid_steps_only(name):
     h = torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(0))
     lengths = torch.tensor([6, 1, 4])
@@ -24,7 +24,14 @@ def test_pools_the_valid_steps_only(name):
         torch.testing.assert_close(pooled[row], expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", POOLINGS)
+def test_steps_count_by_their_weights():
+    h = torch.tensor([[[1.0, 0.0], [3.0, 4.0], [9.0, 9.0]]])
+    weights = torch.tensor([[[0.25], [0.75], [0.0]]])
+    assert POOLINGS["sif"](h, weights).tolist() == [[2.5, 3.0]]
+    assert POOLINGS["sif"](h, 100 * weights).tolist() == [[2.5, 3.0]]
+
+
+@pytest.mark.parametrize("name", UNWEIGHTED)
 def test_without_a_mask_the_bits_are_those_of_a_full_mask(name):
     h = torch.randn(20, 37, 8, generator=torch.Generator().manual_seed(0))
     full = torch.ones(20, 37, 1, dtype=torch.bool)
@@ -35,7 +42,7 @@ def test_without_a_mask_the_bits_are_those_of_a_full_mask(name):
         assert torch.equal(fast, masked)
 
 
-@pytest.mark.parametrize("name", sorted(set(POOLINGS) - {"ppv"}))  # has no gradient
+@pytest.mark.parametrize("name", sorted({*UNWEIGHTED} - {"ppv"}))  # has no gradient
 def test_gradients_of_constant_features_are_finite(name):
     h = torch.zeros(2, 6, 4, requires_grad=True)
     mask = step_mask(torch.tensor([6, 3]), 6)[..., None]
@@ -64,4 +71,4 @@ def test_auto_takes_more_statistics_of_the_contexts():
     statistics = Statistics.of("auto")
     for layer in ("layer1", "layer12", "latent"):
         assert statistics.of_layer(layer) == ("max", "std", "ppv")
-    assert set(statistics.of_layer("context")) == set(POOLINGS) - {"last"}
+    assert set(statistics.of_layer("context")) == {*UNWEIGHTED} - {"last"}

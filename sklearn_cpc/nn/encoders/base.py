@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..causal import CausalModule, State
 from ..registry import register
+from .frequencies import SmoothInverseFrequency
 
 
 class Encoder(CausalModule):
@@ -73,6 +74,11 @@ class Encoder(CausalModule):
 
     def __init__(self) -> None:  # without arguments
         super().__init__()
+
+    @property
+    def sif(self) -> SmoothInverseFrequency | None:
+        """Weights of tokens, for the pooling "sif"; None where steps have none."""
+        return None
 
     @property
     def disjoint_steps(self) -> int:

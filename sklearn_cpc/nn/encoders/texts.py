@@ -9,12 +9,14 @@ To add one: write the class here and name it in ``encoders/__init__.py``.
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..registry import register
 from .base import Encoder
+from .frequencies import SmoothInverseFrequency
 
 # Sentences encoded at once outside of training.
 CHUNK = 2**10
@@ -33,10 +35,46 @@ class Embeddings(Encoder):
         latent_size: int,
         embedding_size: int | None = None,
         fixed: bool = False,
+        weighted: bool = False,
     ) -> None:
         super().__init__()
         self.n_tokens, self.latent_size, self.fixed = n_tokens, latent_size, fixed
         self.embedding_size = embedding_size or latent_size
+        self.weighted = weighted
+        self.frequencies: SmoothInverseFrequency | None = None
+        if weighted:
+            self.frequencies = SmoothInverseFrequency(n_tokens, self.embedding_size)
+
+    @property
+    def sif(self) -> SmoothInverseFrequency | None:
+        """Weights of tokens, for the pooling "sif"; None in older files."""
+        return self.frequencies
+
+    def fill(
+        self,
+        weights: np.ndarray,
+        vectors: np.ndarray | None = None,
+        component: np.ndarray | None = None,
+    ) -> None:
+        """Set what the texts tell of the tokens, before training.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_tokens,)
+            See `SmoothInverseFrequency`.
+        vectors : ndarray of shape (n_tokens, embedding_size), default=None
+            The embeddings. None leaves them as they are.
+        component : ndarray of shape (embedding_size,), default=None
+            Of their means, as `weights`. None removes nothing.
+        """
+        with torch.no_grad():
+            if vectors is not None:
+                self.embedding.weight.copy_(torch.from_numpy(vectors))
+            if self.frequencies is not None:
+                self.frequencies.weights.copy_(torch.from_numpy(weights))
+                self.frequencies.component.zero_()
+                if component is not None:
+                    self.frequencies.component.copy_(torch.from_numpy(component))
 
     def _embedding(self) -> nn.Embedding:
         embedding = nn.Embedding(self.n_tokens, self.embedding_size)
@@ -61,6 +99,8 @@ class TokenEncoder(Embeddings):
         Size of the embeddings. None is `latent_size`.
     fixed : bool, default=False
         Whether training leaves the embeddings as they are.
+    weighted : bool, default=False
+        Whether it has weights of tokens, for the pooling "sif".
     """
 
     crop_length = 48
@@ -71,8 +111,9 @@ class TokenEncoder(Embeddings):
         latent_size: int,
         embedding_size: int | None = None,
         fixed: bool = False,
+        weighted: bool = False,
     ) -> None:
-        super().__init__(n_tokens, latent_size, embedding_size, fixed)
+        super().__init__(n_tokens, latent_size, embedding_size, fixed, weighted)
         # In this order: files hold the state of the optimizer by it.
         self.linear = nn.Linear(self.embedding_size, latent_size)
         self.norm = nn.LayerNorm(latent_size)
@@ -114,6 +155,8 @@ class SentenceEncoder(Embeddings):
         Size of the embeddings. None is `latent_size`.
     fixed : bool, default=False
         Whether training leaves the embeddings as they are.
+    weighted : bool, default=False
+        Whether it has weights of tokens, for the pooling "sif".
     """
 
     crop_length = 32
@@ -125,8 +168,9 @@ class SentenceEncoder(Embeddings):
         latent_size: int,
         embedding_size: int | None = None,
         fixed: bool = False,
+        weighted: bool = False,
     ) -> None:
-        super().__init__(n_tokens, latent_size, embedding_size, fixed)
+        super().__init__(n_tokens, latent_size, embedding_size, fixed, weighted)
         self.embedding = self._embedding()
         self.convolution = nn.Conv1d(
             self.embedding_size, latent_size, self.kernel_size, padding="same"
