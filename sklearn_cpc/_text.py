@@ -1,6 +1,6 @@
 """The estimator for texts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import Any, ClassVar, cast
 
@@ -49,11 +49,11 @@ class CPCTextTransformer(BaseCPC):
         of str.
     vocabulary_size : int, default=8000
         Largest number of known tokens: the tokens of the byte-pair encoding, at least
-        256, or the most frequent ones. All others are one unknown token.
+        256, or the most frequent ones. All others are one unknown token. Few texts give
+        fewer byte pairs: each occurs at least 8 times.
     lowercase : bool, default=False
         Whether texts are lowercased before they are split into tokens.
-    embeddings : {"cooccurrence", "random"}, mapping, model or tuple, \
-            default="cooccurrence"
+    embeddings : str, mapping, model or tuple, default="cooccurrence"
         The vectors of tokens. "cooccurrence": a factorisation of the pointwise mutual
         information of tokens in the same texts. "random": learned with the model from
         random ones. Or your own vectors: a mapping from token to vector; a model of
@@ -116,8 +116,10 @@ class CPCTextTransformer(BaseCPC):
         "lowercase": ["boolean"],
         "embeddings": [
             StrOptions({"cooccurrence", "random"}),
-            HasMethods(["__contains__", "__getitem__"]),  # mappings, gensim, fastText
-            HasMethods(["tokenize", "encode"]),  # model2vec
+            Mapping,
+            HasMethods(["get_vector"]),  # gensim
+            HasMethods(["get_word_vector"]),  # fastText
+            HasMethods(["encode", "tokenize"]),  # model2vec
             tuple,
         ],
         "crop_length": CROP_LENGTH,

@@ -94,13 +94,6 @@ def _lookup(embeddings: Any) -> Lookup:
         return _pair(embeddings)
     if hasattr(embeddings, "tokenizer") and hasattr(embeddings, "embedding"):
         return _static_model(embeddings)
-    # A str or an array would be searched for letters or numbers.
-    if isinstance(embeddings, str | list | np.ndarray):
-        raise ValueError(
-            f"embeddings={embeddings!r:.60} must be 'cooccurrence', 'random', a "
-            "mapping from token to vector, a pair (vectors, tokens), or a model of "
-            "gensim, fastText or model2vec."
-        )
     lookup: Lookup = embeddings
     return lookup
 

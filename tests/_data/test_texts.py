@@ -122,6 +122,13 @@ def test_byte_pairs_grow_with_the_vocabulary():
     assert n_tokens[0] > n_tokens[1] > n_tokens[2] == 6
 
 
+def test_rare_byte_pairs_are_no_tokens():
+    texts = ["seldom"] * 7 + ["often"] * 8
+    vocabulary = reader(texts, tokenizer="bpe", size=400).vocabulary
+    assert "Ġoften" in vocabulary
+    assert not any("sel" in token for token in vocabulary)
+
+
 def test_byte_pairs_begin_with_the_bytes():
     assert len(reader(tokenizer="bpe", size=256).vocabulary) == 256
     with pytest.raises(ValueError, match=r"vocabulary_size=255 .* 256 bytes .*'word'"):
