@@ -8,7 +8,8 @@ download once into ``$SKLEARN_CPC_DATA`` (see `real_recordings.py`).
 Sections: a text is the English description of a Debian package, one for each source
 package; its label is one of the sections below. Documents: a text is a page of the
 documentation of the Linux kernel, of 2,000 to 20,000 characters; its label is one of
-the folders below, which belong to a part of the kernel each (37 MB, GPL-2).
+the folders below, which belong to a part of the kernel each (37 MB, GPL-2). Few: the
+sections, but 500 texts alone to learn from.
 
 A third of the texts is for testing. Everything learns its representation from the other
 two thirds without labels; then so many labels of each class, or all where there are
@@ -148,7 +149,8 @@ METHODS = {
     "sif": (cpc(pooling="sif"), {"CPC, sif, head": few_label_head}),
     "both": (None, {"CPC and LSA, head": few_label_head}),
 }
-SETS = {"sections": sections, "documents": documents}
+SETS = {"sections": sections, "documents": documents, "few_sections": sections}
+LARGEST = {"few_sections": 500}
 
 
 def rows_of(results):
@@ -169,6 +171,7 @@ def split(data):
     texts, y = SETS[data]()
     order = np.random.default_rng(0).permutation(len(texts))
     test, train = np.split(order, [len(texts) // 3])
+    train = train[: LARGEST.get(data)]
     return [([texts[i] for i in rows], y[rows]) for rows in (train, test)]
 
 

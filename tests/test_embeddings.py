@@ -153,6 +153,15 @@ def test_bad_vectors(own, message):
         CPCTextTransformer(embeddings=own, max_epochs=0, **SMALL).fit(texts())
 
 
+def test_a_word_that_occurs_once_needs_a_vector():
+    X = [*texts(), "boat rope"]
+    unknown = CPCTextTransformer(max_epochs=0, **SMALL).fit(X)
+    assert "rope" not in unknown.vocabulary_
+    own = {"rope": np.ones(3), "boat": np.zeros(3)}
+    known = CPCTextTransformer(embeddings=own, max_epochs=0, **SMALL).fit(X)
+    assert weights(known)[known.vocabulary_["rope"]].tolist() == [1, 1, 1]
+
+
 def expected_of(pair):
     """Return the features with the same vectors as a mapping."""
     matrix, tokens = pair

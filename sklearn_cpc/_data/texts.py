@@ -107,7 +107,14 @@ class TextReader:
 
     @classmethod
     def learn(
-        cls, texts: list[str], *, unit: str, lowercase: bool, tokenizer: Any, size: int
+        cls,
+        texts: list[str],
+        *,
+        unit: str,
+        lowercase: bool,
+        tokenizer: Any,
+        size: int,
+        rarest: int = 1,
     ) -> "TextReader":
         """Learn a vocabulary of at most `size` tokens from texts.
 
@@ -118,6 +125,9 @@ class TextReader:
         lowercase : bool
         tokenizer : {"bpe", "word"}, tokenizers.Tokenizer or callable
         size : int
+        rarest : int, default=1
+            How often a word must occur, if any does; byte pairs have a limit of their
+            own.
 
         Returns
         -------
@@ -132,6 +142,7 @@ class TextReader:
             counts = Counter(token for text in texts for token in split(text))
             # Ties are broken by the token, so that the order of X does not matter.
             tokens = sorted(counts, key=lambda token: (-counts[token], token))[:size]
+            tokens = [t for t in tokens if counts[t] >= rarest] or tokens
         vocabulary = {token: i for i, token in enumerate(tokens, N_RESERVED)}
         return cls(unit, lowercase, state, vocabulary)
 

@@ -84,6 +84,12 @@ def test_vocabulary_keeps_the_most_frequent():
     assert reader(TEXTS[::-1], size=3).vocabulary == vocabulary
 
 
+def test_vocabulary_leaves_out_rare_words_unless_all_are():
+    assert set(reader(rarest=2).vocabulary) == {"the", "cat", "sat"}
+    assert set(reader(rarest=3).vocabulary) == {"the"}
+    assert reader(rarest=9).vocabulary == reader().vocabulary
+
+
 def test_unseen_words_and_empty_texts_are_unknown():
     assert words(reader(), ["the zebra", "", "!?"]) == [["the", None], [None], [None]]
 
