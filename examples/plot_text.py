@@ -63,7 +63,7 @@ print(f"{len(texts)} paragraphs; one of {LIBRARIES[y[60]]}:\n{texts[60]}")
 # The tokens are byte pairs, learned from the texts. Their vectors are computed from the
 # tokens that occur in the same texts. Training learns the contexts.
 
-options = {"vocabulary_size": 3000, "random_state": 0, "n_jobs": 1}
+options = {"random_state": 0, "n_jobs": 1}
 cpc = CPCTextTransformer(**options).fit(texts)
 untrained = CPCTextTransformer(max_epochs=0, **options).fit(texts)
 print("loss by epoch:", *(f"{loss:.2f}" for loss in cpc.loss_curve_))

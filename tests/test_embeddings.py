@@ -71,6 +71,15 @@ def test_tokens_far_apart_in_a_text_do_not_occur_together():
     assert cosine(boat, sail) > cosine(boat, oven)
 
 
+def test_no_column_is_a_component_of_its_own():
+    """Scaling columns would give the noise of the last ones the weight of the first."""
+    source, _ = read(texts(n_words=30))
+    vectors = cooccurrence_vectors(source, 12, 8, np.random.default_rng(0))
+    gram = vectors.T @ vectors  # of components, it would be diagonal
+    squares = np.diag(gram)
+    assert np.abs(gram - np.diag(squares)).max() > 0.1 * squares.max()
+
+
 @pytest.mark.parametrize("X", [["one"], ["one one", "two two"], ["", "."]])
 def test_nothing_occurs_together(X):
     source, vocabulary = read(X)
@@ -116,7 +125,7 @@ def test_own_vectors(tmp_path):
     for token, i in cpc.vocabulary_.items():
         np.testing.assert_array_equal(vectors[i], own.get(token, np.zeros(3)))
     names = cpc.get_feature_names_out()
-    assert sum(name.startswith("layer1_mean") for name in names) == 3
+    assert sum(name.startswith("layer1_direction") for name in names) == 3
     cpc.save(tmp_path / "model")
     with pytest.raises(ValueError, match="saved with your own embeddings"):
         CPCTextTransformer.load(tmp_path / "model")

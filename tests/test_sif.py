@@ -33,7 +33,7 @@ def weights_of(cpc, text):
 
 
 def by_hand(X, cpc):
-    """Return the weighted means of vectors without their first component."""
+    """Return directions of the weighted means, without their first component."""
     tokens = [text.split() for text in X]
     shares = {t: sum(part.count(t) for part in tokens) for t in cpc.vocabulary_}
     n_tokens = sum(shares.values())
@@ -45,7 +45,8 @@ def by_hand(X, cpc):
         means.append((weights[:, None] * of_tokens).sum(0) / weights.sum())
     means = np.array(means)
     first = np.linalg.svd(means)[2][0]
-    return means - np.outer(means @ first, first)
+    means -= np.outer(means @ first, first)
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
 def test_is_the_formula_of_the_paper():
@@ -59,6 +60,7 @@ def test_is_the_formula_of_the_paper():
     np.testing.assert_allclose(features, by_hand(X, cpc), rtol=0, atol=1e-5)
     plain = fit(X, pooling="mean").transform(X)[:, of_vectors]
     assert np.abs(features - plain).max() > 0.1
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-6)
 
 
 def test_contexts_are_weighted_likewise():
@@ -68,7 +70,8 @@ def test_contexts_are_weighted_likewise():
         contexts = cpc.transform_steps([text])[0][:, -5:]
         weights = weights_of(cpc, text)
         assert weights.max() > 10 * weights.min()
-        expected = weights @ contexts / weights.sum()
+        expected = weights @ contexts
+        expected /= np.linalg.norm(expected)
         np.testing.assert_allclose(weighted, expected, rtol=0, atol=1e-6)
 
 

@@ -374,7 +374,7 @@ def test_a_column_of_a_frame():
     )
     features = columns.fit(frame).transform(frame)
     assert features.shape == (len(X), 1 + len(cpc().fit(X).get_feature_names_out()))
-    assert "text__context_mean_0" in columns.get_feature_names_out()
+    assert "text__context_direction_0" in columns.get_feature_names_out()
 
 
 def test_ready_tokenizer_survives_clone_and_pickle():

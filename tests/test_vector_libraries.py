@@ -61,8 +61,8 @@ def test_a_folder_of_model2vec(tmp_path):
     read = model2vec.StaticModel.from_pretrained(tmp_path / "model")
     cpc = fit(read, tokenizer=read.tokenizer, max_epochs=0)
     names = cpc.get_feature_names_out()
-    of_vectors = [name.startswith("layer1_mean") for name in names]
-    means = cpc.transform(TEXTS)[:, of_vectors]
+    of_vectors = [name.startswith("layer1_direction") for name in names]
+    means = cpc.set_params(pooling="mean").transform(TEXTS)[:, of_vectors]
     np.testing.assert_allclose(means, read.encode(TEXTS), rtol=0, atol=1e-6)
 
 

@@ -129,10 +129,11 @@ SHARED: dict[str, Parameter] = {
         "str or tuple of str",
         [StrOptions({"auto", *POOLINGS}), tuple, list],
         """How the activations at all steps become one vector: one or several of "mean",
-        "max", "min", "std", "ppv" (the proportion of positive values) and "last".
-        "auto" is "max", "std" and "ppv", and for contexts also "mean" and "min".
-        "sif", for texts only, is a mean in which rare tokens count more, without the
-        first component of the mean vectors of all texts.""",
+        "max", "min", "std", "ppv" (the proportion of positive values), "last" and
+        "direction" (the mean, divided by its length). "auto" is "max", "std" and "ppv",
+        and for contexts also "mean" and "min". "sif", for texts only, is the direction
+        of a mean in which rare tokens count more, without the first component of the
+        mean vectors of all texts.""",
     ),
     "max_epochs": Parameter(
         'int or "auto"',

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .masks import latent_lengths, step_mask
 from .model import Model
@@ -122,11 +123,13 @@ class PooledFeatures(nn.Module):
         return sif.of_steps(x) * step_mask(lengths, x.shape[1])[..., None]
 
     def finished(self, layer: str, statistic: str, pooled: Tensor) -> Tensor:
-        """Return a feature, (B, D): what its pooling removes from it is removed."""
+        """Return a feature, (B, D): the pooling "sif" ends with two more steps."""
         sif = self.model.encoder.sif
-        if statistic == "sif" and layer == "layer1" and sif is not None:
-            return sif.without_component(pooled)
-        return pooled
+        if statistic != "sif" or sif is None:
+            return pooled
+        if layer == "layer1":
+            pooled = sif.without_component(pooled)
+        return F.normalize(pooled, dim=-1)
 
     def named(self, x: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Return the pooled features of each layer and statistic, ``(B, D)``."""

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 # What a pooling keeps of the steps so far, its value first; shapes (B, D).
 Pooled: TypeAlias = tuple[Tensor, ...]
@@ -36,6 +37,10 @@ class Pooling(ABC):
     def start(self, h: Tensor, mask: Tensor | None) -> Pooled:
         """Return what `merge` needs to know of a part, the value first."""
         return (self(h, mask),)
+
+    def finished(self, value: Tensor) -> Tensor:
+        """Return the feature for a value of `start` or `merge`."""
+        return value
 
     @abstractmethod
     def merge(self, before: Pooled, part: Pooled, share: Tensor) -> Pooled:
@@ -92,6 +97,19 @@ class WeightedMean(Mean):
     """Mean over the steps, which count by their weights."""
 
     weighted = True
+
+
+class Direction(Mean):
+    """Mean over the steps, divided by its length."""
+
+    def __call__(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        return self.finished(masked_mean(h, mask))
+
+    def start(self, h: Tensor, mask: Tensor | None) -> Pooled:
+        return (masked_mean(h, mask),)
+
+    def finished(self, value: Tensor) -> Tensor:
+        return F.normalize(value, dim=-1)
 
 
 class Max(Pooling):
@@ -172,6 +190,7 @@ POOLINGS: dict[str, Pooling] = {
     "std": Std(),
     "ppv": PPV(),
     "last": Last(),
+    "direction": Direction(),
     "sif": WeightedMean(),
 }
 # Those that any sequence has; the others need weights, which tokens have.
@@ -263,4 +282,4 @@ class RunningPooling:
 
     def value(self, name: str) -> Tensor:
         """Return the statistic over all steps so far, ``(B, D)``."""
-        return self._pooled[name][0]
+        return POOLINGS[name].finished(self._pooled[name][0])

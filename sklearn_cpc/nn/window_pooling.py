@@ -95,7 +95,7 @@ class WindowPooling:
                 windows = self._merged(joined, n_past, windows, (size, size), (0, 1))
         self.n_done += h.shape[1]
         return {
-            name: value[place.start].transpose(0, 1)
+            name: POOLINGS[name].finished(value[place.start]).transpose(0, 1)
             for name, place in zip(self.names, self._places, strict=True)
         }
 

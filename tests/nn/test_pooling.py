@@ -11,6 +11,7 @@ REFERENCES = {
     "std": lambda h: h.std(0, correction=0),
     "ppv": lambda h: (h > 0).float().mean(0),
     "last": lambda h: h[-1],
+    "direction": lambda h: h.mean(0) / h.mean(0).norm(),
 }
 
 
@@ -71,4 +72,4 @@ def test_auto_takes_more_statistics_of_the_contexts():
     statistics = Statistics.of("auto")
     for layer in ("layer1", "layer12", "latent"):
         assert statistics.of_layer(layer) == ("max", "std", "ppv")
-    assert set(statistics.of_layer("context")) == {*UNWEIGHTED} - {"last"}
+    assert set(statistics.of_layer("context")) == {"max", "std", "ppv", "mean", "min"}
