@@ -36,7 +36,9 @@ def statistic(name, h):
         "std": lambda: h.std(0),
         "ppv": lambda: (h > 0).mean(0),
         "last": lambda: h[-1],
-        "direction": lambda: h.mean(0) / np.linalg.norm(h.mean(0)),
+        "direction": lambda: (
+            h.mean(0) / np.linalg.norm(h.mean(0), axis=-1, keepdims=True)
+        ),
     }[name]()
 
 
