@@ -136,7 +136,10 @@ def cpc(**options):
 METHODS = {
     "TF-IDF": (lambda seed: tf_idf(), {"TF-IDF": as_it_is}),
     "LSA": (lsa, {"TF-IDF + LSA": as_it_is}),
-    "untrained": (cpc(max_epochs=0), {"untrained": as_it_is}),
+    "untrained": (
+        cpc(max_epochs=0),
+        {"untrained": as_it_is, "untrained, scaled": logistic},
+    ),
     "CPC": (cpc(), {"CPC": as_it_is, "CPC, scaled": logistic}),
     "same": (cpc(negatives="same_sequence"), {"CPC, same text": as_it_is}),
     "sif": (cpc(pooling="sif"), {"CPC, sif": as_it_is}),

@@ -25,7 +25,7 @@ PATCH_ENCODERS: dict[str, type[PatchEncoder]] = {
     "conv": ConvPatchEncoder,
     "dictionary": DictionaryPatchEncoder,
 }
-# (n_tokens, latent_size, embedding_size, fixed) -> Embeddings
+# (n_tokens, latent_size, embedding_size, fixed, weighted) -> Embeddings
 TEXT_ENCODERS: dict[str, type[Embeddings]] = {
     "token": TokenEncoder,
     "sentence": SentenceEncoder,
