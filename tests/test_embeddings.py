@@ -80,6 +80,12 @@ def test_no_column_is_a_component_of_its_own():
     assert np.abs(gram - np.diag(squares)).max() > 0.1 * squares.max()
 
 
+def test_sizes_beyond_memory_are_refused():
+    cpc = CPCTextTransformer(**SMALL | {"latent_size": 10**6})
+    with pytest.raises(ValueError, match="would take .* GB of memory"):
+        cpc.fit(texts())
+
+
 @pytest.mark.parametrize("X", [["one"], ["one one", "two two"], ["", "."]])
 def test_nothing_occurs_together(X):
     source, vocabulary = read(X)

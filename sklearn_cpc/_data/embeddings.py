@@ -37,9 +37,10 @@ def cooccurrence_vectors(
     -------
     ndarray of shape (n_tokens, size), float32
         Their mean square over all counted tokens is 1. Padding and tokens that do not
-        occur have zeros. They are rotated at random: each column holds a bit of all
-        components, so that scaling the columns does not give the last components, which
-        are mostly noise, the weight of the first ones.
+        occur have zeros, as all have beyond the rank of the information. They are
+        rotated at random: each column holds a bit of all components, so that scaling
+        the columns does not give the last components, which are mostly noise, the
+        weight of the first ones.
 
     References
     ----------
@@ -63,8 +64,8 @@ def cooccurrence_vectors(
         n_iter=2,
         random_state=int(rng.integers(2**31)),
     )
-    rotation, _ = np.linalg.qr(rng.normal(size=(size, size)))
-    vectors[:] = (left * np.sqrt(strength)) @ rotation[:rank]
+    rotation, _ = np.linalg.qr(rng.normal(size=(rank, rank)))
+    vectors[:, :rank] = (left * np.sqrt(strength)) @ rotation
     vectors[information.getnnz(axis=1) == 0] = 0  # and not what rounding made of it
     scale = np.sqrt(np.square(vectors[ids]).mean(dtype=np.float64))
     return vectors / scale if scale > 0 else vectors
