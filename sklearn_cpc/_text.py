@@ -24,7 +24,7 @@ from .nn.pooling import POOLINGS
 from .training.architecture import AutoDefaults, StepWords
 
 # A word that occurs once teaches nothing of other texts, unless it has a vector: with
-# 500 texts, the features are 5 to 15 points better without such words.
+# 500 texts, the features are 5 to 12 points better without such words.
 RAREST = 2
 
 
