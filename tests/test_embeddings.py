@@ -82,7 +82,7 @@ def test_no_column_is_a_component_of_its_own():
 
 def test_sizes_beyond_memory_are_refused():
     cpc = CPCTextTransformer(**SMALL | {"latent_size": 10**6})
-    with pytest.raises(ValueError, match="would take .* GB of memory"):
+    with pytest.raises(ValueError, match=r"would take .* GB of memory"):
         cpc.fit(texts())
 
 
