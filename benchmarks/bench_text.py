@@ -12,16 +12,16 @@ review's sentiment (zeros left out). For each of five seeds, or `n_seeds`, a fif
 the texts, stratified by source, is for testing. CPC is trained on all texts without
 labels and with its defaults. The columns:
 
-- TF-IDF: TfidfVectorizer and LogisticRegression, both with their defaults;
+- TF-IDF: TfidfVectorizer with its defaults;
 - random embeddings: the mean of a fixed random vector for each token, the same tokens
   as CPC's and as many columns as its features;
 - untrained: CPCTextTransformer(max_epochs=0), same architecture and pooling;
 - CPC.
 
-The last three have the length 1 and go through LogisticRegression(C=10). Few labels are
-drawn five times for each seed, with all classes among them. Architecture and defaults
-were chosen on a validation part of the training texts of seed 0. One thread. Writes
-JSON and tables to benchmarks/results.
+All have the length 1 and go through LogisticRegression(C=10). Few labels are drawn five
+times for each seed, with all classes among them. Architecture and defaults were chosen
+on a validation part of the training texts of seed 0. One thread. Writes JSON and tables
+to benchmarks/results.
 """
 
 import csv
@@ -104,7 +104,7 @@ def few(y, rows, n_labels, rng):
             return drawn
 
 
-def evaluate(Z, classifier, tasks, seed):
+def evaluate(Z, tasks, seed):
     """Return, for each task and number of labels, the accuracies of all draws."""
     results = {}
     for task, (y, train, test) in tasks.items():
@@ -114,15 +114,13 @@ def evaluate(Z, classifier, tasks, seed):
             scores = []
             for _ in range(1 if n_labels == "all" else N_DRAWS):
                 rows = train if n_labels == "all" else few(y, train, n_labels, rng)
-                scores.append(
-                    classifier().fit(Z[rows], y[rows]).score(Z[test], y[test])
-                )
+                scores.append(probe().fit(Z[rows], y[rows]).score(Z[test], y[test]))
             results[task][str(n_labels)] = scores
     return results
 
 
 def probe():
-    """Return what judges dense features."""
+    """Return what judges the features."""
     return make_pipeline(Normalizer(), LogisticRegression(C=10, max_iter=1000))
 
 
@@ -152,14 +150,14 @@ def run(seed, texts, sources, sentiments):
     }
     results = {}
 
-    def add(name, make_features, classifier):
+    def add(name, make_features):
         start = time.perf_counter()
         fitted = make_features()
         fit_seconds = time.perf_counter() - start
         Z = fitted.transform(texts)
         results[name] = {
             "fit_seconds": fit_seconds,
-            **evaluate(Z, classifier, tasks, seed),
+            **evaluate(Z, tasks, seed),
             "total_seconds": time.perf_counter() - start,
         }
         print(seed, name, f"{results[name]['total_seconds']:.0f} s", end="  ")
@@ -169,14 +167,10 @@ def run(seed, texts, sources, sentiments):
     def cpc(**options):
         return lambda: CPCTextTransformer(random_state=seed, **options).fit(texts)
 
-    add("TF-IDF", lambda: TfidfVectorizer().fit(texts), LogisticRegression)
-    untrained, n_columns = add("untrained", cpc(max_epochs=0), probe)
-    add(
-        "random embeddings",
-        lambda: RandomEmbeddings(untrained, n_columns, seed),
-        probe,
-    )
-    add("CPC", cpc(), probe)
+    add("TF-IDF", lambda: TfidfVectorizer().fit(texts))
+    untrained, n_columns = add("untrained", cpc(max_epochs=0))
+    add("random embeddings", lambda: RandomEmbeddings(untrained, n_columns, seed))
+    add("CPC", cpc())
     return results
 
 

@@ -25,7 +25,7 @@ from .training.architecture import AutoDefaults, StepWords
 
 # A word that occurs once teaches nothing of other texts, unless it has a vector: with
 # 500 texts, the features are 5 to 12 points better without such words.
-RAREST = 2
+RAREST_WORD = 2
 
 
 class CPCTextTransformer(BaseCPC):
@@ -259,7 +259,7 @@ class CPCTextTransformer(BaseCPC):
                 lowercase=self.lowercase,
                 tokenizer=self.tokenizer,
                 size=self.vocabulary_size,
-                rarest=RAREST if isinstance(self.embeddings, str) else 1,
+                rarest=RAREST_WORD if isinstance(self.embeddings, str) else 1,
             )
             self.vocabulary_ = self._reader.vocabulary
             self.n_channels_in_ = 1

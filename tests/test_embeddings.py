@@ -10,19 +10,9 @@ from sklearn.base import clone
 from sklearn_cpc import CPCTextTransformer
 from sklearn_cpc._data.embeddings import WINDOW, cooccurrence_vectors
 from sklearn_cpc._data.texts import TextReader
+from topics import KITCHEN, SEA, texts
 
 SMALL = {"tokenizer": "word", "latent_size": 6, "context_size": 6, "random_state": 0}
-SEA = ["boat", "sail", "wave", "shore"]
-KITCHEN = ["oven", "flour", "dough", "bread"]
-
-
-def texts(n=60, n_words=12, seed=0):
-    """Half of them are about the sea, half about the kitchen; all have small words."""
-    rng = np.random.default_rng(seed)
-    return [
-        " ".join(rng.choice([*(SEA, KITCHEN)[i % 2], "and", "the"], n_words))
-        for i in range(n)
-    ]
 
 
 def read(X):

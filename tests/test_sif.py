@@ -1,24 +1,17 @@
 """Pooling by smooth inverse frequency: rare tokens count more."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sklearn_cpc import CPCImageTransformer, CPCTextTransformer, CPCTransformer
 from sklearn_cpc.training import inference
+from topics import texts
 
 SMALL = {"tokenizer": "word", "latent_size": 6, "context_size": 5, "random_state": 0}
-WORDS = ["boat", "sail", "wave", "shore", "oven", "flour", "dough", "bread"]
-
-
-def texts(n=40, n_words=12, seed=0):
-    """Words of two kinds, and two small words in all texts."""
-    rng = np.random.default_rng(seed)
-    halves = WORDS[:4], WORDS[4:]
-    return [
-        " ".join(rng.choice([*halves[i % 2], "and", "the"], n_words)) for i in range(n)
-    ]
+OLD = Path(__file__).parent / "data" / "texts_v1.safetensors"
 
 
 def fit(X, **options):
@@ -65,7 +58,7 @@ def test_is_the_formula_of_the_paper():
 
 def test_contexts_are_weighted_likewise():
     X = ["the the boat", "the oven the"]
-    cpc = fit([*texts(), *["the"] * 400, *X])
+    cpc = fit([*texts(40), *["the"] * 400, *X])
     for text, weighted in zip(X, cpc.transform(X)[:, -5:], strict=True):
         contexts = cpc.transform_steps([text])[0][:, -5:]
         weights = weights_of(cpc, text)
@@ -124,7 +117,7 @@ def test_a_fitted_model_takes_it_up():
 
 
 def test_a_file_of_an_earlier_release_says_what_it_lacks():
-    old = CPCTextTransformer.load("tests/data/texts_v1.safetensors")
+    old = CPCTextTransformer.load(OLD)
     with pytest.raises(ValueError, match="no older file: fit again"):
         old.set_params(pooling="sif").transform(["A text."])
 

@@ -5,11 +5,11 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from sklearn_cpc import CPCTextTransformer
+from topics import KITCHEN, SEA
 
 NEEDED = "needs the extra interop"
-TOPICS = ["boat sail wave shore", "oven flour dough bread"]
-TEXTS = [" ".join(sorted(topic.split())) for topic in TOPICS for _ in range(30)]
-WORDS = " ".join(TOPICS).split()
+TEXTS = [" ".join(topic) for topic in (SEA, KITCHEN) for _ in range(30)]
+WORDS = [*SEA, *KITCHEN]
 
 
 def fit(embeddings, **options):
@@ -18,6 +18,14 @@ def fit(embeddings, **options):
         embeddings=embeddings, random_state=0, **{"max_epochs": 1} | options
     )
     return cpc.fit(TEXTS)
+
+
+def words_and_unknown():
+    """Return a tokenizer with nine tokens."""
+    numbers = {word: i for i, word in enumerate(["[UNK]", *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
 
 
 def vector_of(cpc, token):
@@ -53,9 +61,7 @@ def test_a_file_of_fasttext(tmp_path):
 
 def test_a_folder_of_model2vec(tmp_path):
     model2vec = pytest.importorskip("model2vec", reason=NEEDED)
-    numbers = {word: i for i, word in enumerate(["[UNK]", *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = words_and_unknown()
     vectors = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
     model2vec.StaticModel(vectors, tokenizer).save_pretrained(tmp_path / "model")
     read = model2vec.StaticModel.from_pretrained(tmp_path / "model")
@@ -69,9 +75,7 @@ def test_a_folder_of_model2vec(tmp_path):
 def test_shared_vectors_of_model2vec():
     """Clusters of tokens share a vector; each token has a weight of its own."""
     model2vec = pytest.importorskip("model2vec", reason=NEEDED)
-    numbers = {word: i for i, word in enumerate(["[UNK]", *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = words_and_unknown()
     model = model2vec.StaticModel(
         np.eye(3, dtype=np.float32),
         tokenizer,

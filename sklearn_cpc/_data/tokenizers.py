@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 N_BYTES = 256
 # A pair of byte pairs that is rarer does not become a token: little could be learned of
 # it. With 500 texts, the features are 1 to 18 points better than with all pairs.
-RAREST = 8
+RAREST_PAIR = 8
 # What the digest of a tokenizer starts with.
 DIGEST = "sha256:"
 
@@ -173,7 +173,7 @@ def train_byte_pairs(texts: list[str], size: int) -> tuple[str, list[str]]:
     tokenizer = _byte_pairs({}, [])
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=int(size),
-        min_frequency=RAREST,
+        min_frequency=RAREST_PAIR,
         initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )

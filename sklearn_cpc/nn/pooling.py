@@ -263,7 +263,8 @@ class RunningPooling:
         mask : Tensor of shape (B, T, 1)
             False from where a sequence has ended.
         weights : Tensor of shape (B, T, 1), default=None
-            For weighted statistics; 0 where the mask is False.
+            For weighted statistics; 0 where the mask is False. Without them, all steps
+            count the same.
         """
         for name in self.names:
             pooling = POOLINGS[name]
